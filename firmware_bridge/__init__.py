@@ -1,0 +1,1 @@
+"""Bytes and their meaning: quantities, messages, wire protocols, the last gate, and the only way to a port."""
