@@ -1,0 +1,1 @@
+"""The procedure: states, events and effects, and the pure functions that decide between them."""
