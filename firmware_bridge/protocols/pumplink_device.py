@@ -244,18 +244,24 @@ class DeviceSession:
             self._end.duplicates += 1
             self._end.send(known.result)
             return None
-        if not isinstance(command, Stop):  # a stop is obeyed even where its id is wrong
-            if known is not None:
-                return self._refuse(command.command_id, "is that of another command")
-            if command.command_id <= self._highest_id:
-                return self._refuse(command.command_id, f"is not above {self._highest_id}")
+        if isinstance(command, Stop):  # obeyed even where its id is wrong
+            wrong = ""
+        elif known is not None:
+            wrong = "is that of another command"
+        else:
+            newest = self._highest_id
+            wrong = "" if command.command_id > newest else f"is not above {newest}"
+        if wrong:
+            self._refuse(command.command_id, wrong)
+            return None
         self._remember(command)
         return command
 
-    def _refuse(self, command_id: int, why: str) -> None:
-        reason = f"command id {command_id} {why}; ids only rise"
-        code = Code.BAD_ARGUMENT
-        self._end.send(Result(command_id, Ending.REFUSED, code, *_NOTHING, reason))
+    def _refuse(self, command_id: int, wrong: str) -> None:
+        reason = f"command id {command_id} {wrong}; ids only rise"
+        self._end.send(
+            Result(command_id, Ending.REFUSED, Code.BAD_ARGUMENT, *_NOTHING, reason=reason)
+        )
 
     def _remember(self, command: Numbered) -> None:
         so_far = Result(command.command_id, Ending.IN_PROGRESS, Code.OK, *_NOTHING)
