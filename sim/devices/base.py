@@ -1,0 +1,61 @@
+"""What every simulated pump offers to the shell that puts it on a transport, and the two clocks.
+
+Outside, time is the running loop's seconds; inside, whole nanoseconds.  A device knows neither clock
+nor port: it is told the time, and answers with bytes and how long to hold them back.
+"""
+
+from __future__ import annotations
+
+from math import inf, nextafter
+from typing import Protocol
+
+from sim.mechanics import Truth
+
+NS_PER_S = 1_000_000_000
+
+Reply = tuple[float, bytes]
+"""A frame from the pump, and the seconds from now after which it leaves."""
+
+FaultValue = int | float | str
+
+
+class FaultError(ValueError):
+    """The device cannot be broken like this: the message names kind, parameter and what is possible."""
+
+
+class Device(Protocol):
+    """A pump without a port.  ``now`` is the loop's time in seconds and never runs backwards."""
+
+    def feed(self, data: bytes, now: float) -> list[Reply]:
+        """What the pump answers to these bytes; any split of a stream gives the same answers."""
+
+    def next_event(self, now: float) -> float | None:
+        """When `advance` has something to do, or ``None``."""
+
+    def advance(self, now: float) -> list[Reply]:
+        """It is ``now``; returns what the pump says unasked."""
+
+    def truth(self) -> Truth:
+        """What the plunger really did, up to the last `feed` or `advance`."""
+
+    def power_cycle(self, now: float) -> list[Reply]:
+        """Mains off and on again: what is volatile is gone."""
+
+    def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
+        """The fault is there; raises `FaultError` for one this device does not have."""
+
+    def clear(self, kind: str | None, now: float) -> list[Reply]:
+        """The fault is gone; ``None`` clears all of them."""
+
+
+def to_ns(seconds: float) -> int:
+    """The instant in whole nanoseconds, to the nearest."""
+    return round(seconds * NS_PER_S)
+
+
+def to_s_up(ns: int) -> float:
+    """The smallest loop time that `to_ns` takes to ``ns`` or later: a timer set to it is never early."""
+    seconds = ns / NS_PER_S
+    while to_ns(seconds) < ns:
+        seconds = nextafter(seconds, inf)
+    return seconds

@@ -1,0 +1,299 @@
+"""A New Era NE-1000 syringe pump without a port: bytes in, bytes out, and a plunger that really moves.
+
+Answerable for addresses, alarms that stand in the way of commands, the two framings, the safe-mode
+timer, power, and time.  The pieces: frames (bytes to text), numbers, commands (the table), program
+(run state), mechanics (physics), faults, quirks.  No clock, no port, no randomness; the whole state is
+`NewEraPump.state`.
+
+For bench and simulation only: it stands in for a pump that is connected to nobody.
+"""
+
+from __future__ import annotations
+
+import copy
+
+from sim.devices import new_era_faults
+from sim.devices.base import NS_PER_S, FaultValue, Reply, to_ns, to_s_up
+from sim.devices.new_era_commands import SAFE_S_MAX, find
+from sim.devices.new_era_frames import (
+    FORGET_AFTER_NS,
+    Packet,
+    basic_frame,
+    forget,
+    safe_frame,
+    take,
+)
+from sim.devices.new_era_numbers import BAD_PACKET, Refusal
+from sim.devices.new_era_program import Program
+from sim.devices.new_era_quirks import Quirks
+from sim.devices.new_era_state import DeviceState, Run, Settings, factory_program
+from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
+
+MODELS = {"ne-1000": "NE1000", "ne-1600": "NE1600", "ne-500": "NE500", "ne-4000": "NE4000"}
+"""Models with this command set.  They differ in the answer to VER only; limits are the NE-1000's."""
+
+FIRMWARE = "V3.928"
+
+ALARM_RESET = "R"
+ALARM_TIMEOUT = "T"
+
+_DIGITS = frozenset("0123456789")
+_SYSTEM = "*"
+
+
+class NewEraPump:
+    """One pump, switched on when it is built.  See `sim.devices.base.Device`."""
+
+    def __init__(
+        self,
+        *,
+        model: str = "ne-1000",
+        address: int = 0,
+        quirks: Quirks = Quirks(),
+        mount: Mount = Mount(),
+        line: Line = Line(),
+        drive: Drive = Drive(),
+    ) -> None:
+        self.mechanics = Mechanics(mount, line, drive)
+        self.quirks = quirks
+        settings = Settings(address, factory_program(quirks))
+        self.state = DeviceState(settings, self.mechanics.state)
+        self.program = Program(self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE)
+        self.mechanics.fit(settings.diameter)
+        self._boot()
+
+    # -- what is seen from the simulation ---------------------------------------------------------
+
+    def truth(self) -> Truth:
+        """What the plunger really did, up to the last `feed` or `advance`."""
+        return self.mechanics.truth()
+
+    @property
+    def status(self) -> str:
+        """The status letter of the protocol, without any pending alarm."""
+        return self.state.run.status
+
+    @property
+    def alarms(self) -> tuple[str, ...]:
+        """Pending alarm letters, the oldest first."""
+        return tuple(self.state.alarms)
+
+    def snapshot(self) -> DeviceState:
+        """A copy of everything; model, quirks, line and drive are the pump's make, not its state."""
+        return copy.deepcopy(self.state)
+
+    def restore(self, state: DeviceState) -> None:
+        """The pump is as it was at that snapshot, which stays usable."""
+        self.state = copy.deepcopy(state)
+        self.mechanics.state = self.state.mechanics
+        self.program.state = self.state
+
+    # -- time -------------------------------------------------------------------------------------
+
+    def next_event(self, now: float) -> float | None:  # noqa: ARG002  # part of the Device interface
+        """When a target, an obstacle, a timed pause or the safe-mode timer is due."""
+        due = self._due_ns()
+        return None if due is None else to_s_up(due)
+
+    def advance(self, now: float) -> list[Reply]:
+        """It is ``now``; returns the alarms that a pump in safe mode sends by itself."""
+        replies: list[Reply] = []
+        to = to_ns(now)
+        due = self._due_ns()
+        while due is not None and due <= to:
+            self._happen(due, replies)
+            due = self._due_ns()
+        self.mechanics.advance(to)
+        return replies
+
+    def _due_ns(self) -> int | None:
+        state = self.state
+        due = state.mechanics.end_ns
+        if state.safe_due_ns is not None and (due is None or state.safe_due_ns < due):
+            due = state.safe_due_ns
+        if state.run.status == "T" and state.run.wait_ns is not None:
+            due = state.run.wait_ns if due is None else min(due, state.run.wait_ns)
+        return due
+
+    def _happen(self, due_ns: int, replies: list[Reply]) -> None:
+        """The one thing that is due happens, at its own instant."""
+        state, pending = self.state, len(self.state.alarms)
+        end = self.mechanics.advance(due_ns)
+        if end is not None:
+            self.program.motion_ended(end.cause)
+        elif state.run.status == "T" and state.run.wait_ns == due_ns:
+            self.program.wait_ended()
+        else:
+            state.safe_due_ns = None
+            self.program.end()
+            self.program.raise_alarm(ALARM_TIMEOUT)
+        self._announce(replies, state.alarms[pending:])
+
+    def _announce(self, replies: list[Reply], letters: list[str]) -> None:
+        """Auto-alarm: in safe mode new alarms are sent at once, and stay pending."""
+        if self.state.settings.safe_s:
+            for letter in letters:
+                self._send(replies, f"A?{letter}", safe=True)
+
+    # -- power ------------------------------------------------------------------------------------
+
+    def power_cycle(self, now: float) -> list[Reply]:
+        """Mains off and on again: counters and run state are gone, settings stay."""
+        return self.inject("reset", now)
+
+    def power_off(self) -> None:
+        """The motor stops, nothing is heard and nothing is said."""
+        self.mechanics.stop()
+        self.state.faults.powered = False
+        self.state.safe_due_ns = None
+        self.state.buffer.clear()
+        if self.state.run.status == "T":
+            self.state.run.wait_ns = None
+
+    def power_on(self) -> list[Reply]:
+        """The pump boots; in safe mode it announces that it was reset."""
+        if self.state.faults.powered:
+            return []
+        self.state.faults.powered = True
+        return self._boot()
+
+    def _boot(self) -> list[Reply]:
+        state, replies = self.state, list[Reply]()
+        restart = state.run.running and state.settings.power_fail == 1
+        state.run = Run()
+        state.alarms.clear()
+        state.buzzer = state.output = 0
+        for phase in state.settings.phases:
+            phase.rate = phase.rate_stored
+        self.program.clear_counters()
+        state.ignore_next = self.quirks.power_on == "ignore_first_command"
+        if self.quirks.power_on == "alarm_R":
+            self.program.raise_alarm(ALARM_RESET)
+        if restart:
+            self.program.start(None)
+        self._announce(replies, state.alarms)
+        return replies
+
+    # -- faults -----------------------------------------------------------------------------------
+
+    def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
+        """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
+        known, accepted = new_era_faults.accept(kind, parameters)
+        return [*self.advance(now), *known.inject(self, accepted)]
+
+    def clear(self, kind: str | None, now: float) -> list[Reply]:
+        """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
+        kinds = new_era_faults.KINDS.values() if kind is None else [new_era_faults.find(kind)]
+        replies = self.advance(now)
+        for known in kinds:
+            if known.clear is not None:
+                replies += known.clear(self, {})
+        return replies
+
+    # -- bytes ------------------------------------------------------------------------------------
+
+    def feed(self, data: bytes, now: float) -> list[Reply]:
+        """What the pump answers to these bytes, after what was due by ``now``."""
+        replies = self.advance(now)
+        state = self.state
+        if not state.faults.powered:
+            return replies
+        now_ns = state.mechanics.now_ns
+        if state.buffer and now_ns - state.last_byte_ns >= FORGET_AFTER_NS:
+            forget(state.buffer, safe=state.settings.safe_s > 0)
+        state.last_byte_ns = now_ns
+        state.buffer += data
+        while (packet := take(state.buffer, safe=state.settings.safe_s > 0)) is not None:
+            self._packet(packet, replies)
+        return replies
+
+    def _packet(self, packet: Packet, replies: list[Reply]) -> None:
+        """One packet: for this pump or for others, a burst for several, or damaged."""
+        faults = self.state.faults
+        if faults.drop_to_pump:
+            faults.drop_to_pump -= 1
+            return
+        text = packet.text
+        if not packet.valid:
+            if self.quirks.com_resets_saf_timer == "yes":
+                self._restart_timer()
+            self._answer(replies, BAD_PACKET)
+        elif text.startswith(_SYSTEM):
+            self._command(text[1:], replies)
+        elif _SYSTEM in text:
+            for part in text.split(_SYSTEM):
+                if part:
+                    self._addressed(part, 1, replies)
+        else:
+            self._addressed(text, 2, replies)
+
+    def _addressed(self, text: str, digits: int, replies: list[Reply]) -> None:
+        """Obey what is for this address; no address is address 0."""
+        length = 0
+        while length < digits and text[length : length + 1] in _DIGITS:
+            length += 1
+        if int(text[:length] or "0") == self.state.settings.address:
+            self._command(text[length:], replies)
+
+    def _command(self, text: str, replies: list[Reply]) -> None:
+        """A valid packet for this pump: the timer restarts; an alarm is answered before anything else."""
+        state = self.state
+        if state.ignore_next:
+            state.ignore_next = False
+            return
+        baud, safe = state.settings.baud, state.settings.safe_s > 0
+        try:
+            data = self._obey(text)
+        except Refusal as refusal:
+            data = refusal.data
+        self._restart_timer()
+        if state.settings.baud != baud:
+            state.safe_due_ns = None
+        self._answer(replies, data, safe=self._framing(text, data, safe=safe))
+
+    def _obey(self, text: str) -> str:
+        """The data of the answer: the command's, or the alarm that stands in its way, or that it raised."""
+        alarms = self.state.alarms
+        if text:
+            command, argument = find(text)
+            data = "" if alarms else command(self.program, argument)
+        else:
+            data = ""
+        return f"A?{alarms.pop(0)}" if alarms else data
+
+    def _framing(self, text: str, data: str, *, safe: bool) -> bool:
+        """Whether the answer to ``text`` is safe-framed; ``safe``: the mode in which it arrived."""
+        if not text.startswith("SAF") or len(text) == len("SAF"):
+            return self.state.settings.safe_s > 0
+        if not data.startswith("A?"):
+            return safe if self.quirks.saf_reply_mode == "old" else self.state.settings.safe_s > 0
+        seconds = text[len("SAF") :]
+        asks = seconds.isascii() and seconds.isdigit() and len(seconds) < 5
+        if self.quirks.saf_alarm_framing == "current" or not asks or int(seconds) > SAFE_S_MAX:
+            return safe
+        return int(seconds) > 0
+
+    def _restart_timer(self) -> None:
+        state = self.state
+        seconds = state.settings.safe_s
+        state.safe_due_ns = state.mechanics.now_ns + seconds * NS_PER_S if seconds else None
+
+    # -- answers ----------------------------------------------------------------------------------
+
+    def _answer(self, replies: list[Reply], data: str, *, safe: bool | None = None) -> None:
+        """Status and data; an alarm replaces both."""
+        text = data if data.startswith("A?") else self.state.run.status + data
+        framed = self.state.settings.safe_s > 0 if safe is None else safe
+        self._send(replies, text, safe=framed)
+
+    def _send(self, replies: list[Reply], text: str, *, safe: bool) -> None:
+        """One frame leaves, unless the pump is broken in a way that keeps it."""
+        faults = self.state.faults
+        if faults.mute:
+            return
+        if faults.drop_from_pump:
+            faults.drop_from_pump -= 1
+            return
+        digits = int(self.quirks.reply_address_digits)
+        whole = f"{self.state.settings.address:0{digits}d}{text}"
+        replies.append((faults.delay_s, safe_frame(whole) if safe else basic_frame(whole)))

@@ -1,0 +1,83 @@
+"""Numbers as a New Era pump reads, limits and writes them.
+
+Inside, a number is a whole count of thousandths, because three decimals are all the protocol has.
+Read: four digits and one point at most, anywhere or nowhere (``1234.``, ``.5``, ``600``).  Written:
+five characters, four digits and a point.
+"""
+
+from __future__ import annotations
+
+import re
+from math import pi
+
+RATE_UNITS_NL_H = {"UM": 60, "MM": 60_000, "UH": 1, "MH": 1_000}
+"""nL/h in one thousandth of uL/min, mL/min, uL/h, mL/h."""
+
+VOLUME_UNITS_NL = {"UL": 1, "ML": 1_000}
+"""nL in one thousandth of uL, mL."""
+
+_NUMBER = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
+_MAX_DIGITS = 4
+_MAX_DECIMALS = 3
+
+_SLOWEST_CM_H = 0.004205
+_FASTEST_CM_H = 5.1005 * 60
+"""Plunger speed, NE-1000 manual 12.5: 0.004205 cm/h to 5.1005 cm/min."""
+
+
+class Refusal(Exception):
+    """The command is refused; ``data`` is what stands in the answer's data field."""
+
+    def __init__(self, data: str) -> None:
+        super().__init__(data)
+        self.data = data
+
+
+UNKNOWN = "?"
+NOT_NOW = "?NA"
+OUT_OF_RANGE = "?OOR"
+BAD_PACKET = "?COM"
+IGNORED = "?IGN"
+
+
+def parse_number(text: str) -> int:
+    """Thousandths.  Raises `Refusal`: ``?`` for what is no number, ``?OOR`` for too many digits."""
+    match = _NUMBER.fullmatch(text)
+    if match is None or text in {"", "."}:
+        raise Refusal(UNKNOWN)
+    whole, decimals = match[1], match[2] or ""
+    if len(whole) + len(decimals) > _MAX_DIGITS or len(decimals) > _MAX_DECIMALS:
+        raise Refusal(OUT_OF_RANGE)
+    return int(whole or "0") * 1_000 + int(decimals.ljust(_MAX_DECIMALS, "0"))
+
+
+def parse_whole(text: str, low: int, high: int) -> int:
+    """A count such as a phase, an address, a time-out in s.  Raises `Refusal`."""
+    if not (text.isascii() and text.isdigit()):
+        raise Refusal(UNKNOWN)
+    if len(text) > _MAX_DIGITS or not low <= int(text) <= high:
+        raise Refusal(OUT_OF_RANGE)
+    return int(text)
+
+
+def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
+    """Four digits and a point, cut off, never rounded; ``1500.`` or ``1500`` from 1000 on."""
+    whole, part = divmod(thousandths, 1_000)
+    if whole >= 1_000:
+        return f"{whole}." if point_from_1000 else str(whole)
+    return f"{whole}.{part:03d}"[:5]
+
+
+def rate_limits_nl_h(diameter_um: int) -> tuple[float, float]:
+    """Slowest and fastest rate for this syringe, as the manual prints them: to four digits.
+
+    Rate = plunger speed x area; without the rounding the printed 500.5 mL/h for a BD 10 mL would be
+    refused, since the arithmetic gives 500.48.
+    """
+    area_cm2 = pi / 4 * (diameter_um / 10_000) ** 2
+    nl_per_cm = area_cm2 * 1_000_000
+    return _four_digits(_SLOWEST_CM_H * nl_per_cm), _four_digits(_FASTEST_CM_H * nl_per_cm)
+
+
+def _four_digits(value: float) -> float:
+    return float(f"{value:.3e}")
