@@ -24,13 +24,19 @@ class Transport(Protocol):
         """Begin to hand arriving bytes to ``received``, from the running loop.  Called once."""
 
     def write(self, data: bytes) -> None:
-        """Send whole frames in order.  Never blocks; raises `Disconnected` after a loss."""
+        """Send one whole frame, in order.  Never blocks.
+
+        Raises `Disconnected` after a loss; `LinkError`, with nothing sent, when the peer takes nothing
+        and too much is waiting already.
+        """
 
     def write_now(self, data: bytes) -> None:
         """Send a STOP ahead of everything that is queued but not yet in transmission.
 
         Plain synchronous code that takes no lock a blocked task can hold, usable from another thread
-        or a signal handler.  A frame already in transmission is finished first, never cut.
+        or a signal handler.  A frame already in transmission is finished first, never cut.  What is
+        overtaken is dropped, because a START that left after the STOP would undo it; whoever waits for
+        its answer gets none.  Raises `Disconnected` after a loss.
         """
 
     def close(self) -> None:
