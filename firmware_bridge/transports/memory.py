@@ -23,8 +23,8 @@ from firmware_bridge.transports.base import Lost, Received
 Tap = Callable[[str, bytes], None]
 """Sees every write that leaves an end: the end's name and the bytes, before the cable touches them."""
 
-WAITING_BYTES_MAX = 65_536
-"""More than any session has outstanding; a writer that runs into it talks to nobody."""
+WAITING_FRAMES_MAX = 1000
+"""Far more than any session has outstanding; a writer that runs into it talks to nobody."""
 
 _BITS_PER_BYTE = 8
 
@@ -93,7 +93,6 @@ class _Line:
         self._loop = loop
         self._cable = cable
         self._waiting: deque[bytes] = deque()
-        self._waiting_bytes = 0
         self._sending = False
         self._under_way: deque[bytes] = deque()
         self._lands_at = 0.0
@@ -104,9 +103,8 @@ class _Line:
 
     def put(self, frame: bytes) -> bool:
         """Take a frame; False when too much is waiting already."""
-        if self._waiting_bytes + len(frame) > WAITING_BYTES_MAX:
+        if len(self._waiting) >= WAITING_FRAMES_MAX:
             return False
-        self._waiting_bytes += len(frame)
         self._waiting.append(frame)
         if self._cable is None:
             self._loop.call_soon(self._land_clean)
@@ -120,7 +118,7 @@ class _Line:
             1 if self._cable is None else 0
         )  # a clean line's first frame is the one in transmission
         while len(self._waiting) > keep:
-            self._waiting_bytes -= len(self._waiting.pop())
+            self._waiting.pop()
             self.overtaken += 1
         self.put(frame)
 
@@ -137,9 +135,7 @@ class _Line:
 
     def _land_clean(self) -> None:
         if self._waiting:
-            frame = self._waiting.popleft()
-            self._waiting_bytes -= len(frame)
-            self.land(frame)
+            self.land(self._waiting.popleft())
             if self._ends_after_this:
                 self._end_if_empty()
 
@@ -147,7 +143,6 @@ class _Line:
         """Put the next frame on the wire, and the one after that when its bytes have gone."""
         while self._waiting:
             frame = self._waiting.popleft()
-            self._waiting_bytes -= len(frame)
             if cable.byte_s > 0.0:
                 self._sending = True
                 self._loop.call_later(cable.byte_s * len(frame), self._sent, cable, frame)
@@ -230,11 +225,11 @@ class MemoryTransport:
             self._loop.call_soon(self._announce)
 
     def write(self, data: bytes) -> None:
-        """Send a frame.  Raises `Disconnected` after a loss, `LinkError` when 64 KiB already wait."""
+        """Send a frame.  Raises `Disconnected` after a loss, `LinkError` when too many frames already wait."""
         self._check()
         if not self._out.put(data):
             raise LinkError(
-                self._name, f"not sent: {WAITING_BYTES_MAX} bytes are waiting and nobody takes them"
+                self._name, f"not sent: {WAITING_FRAMES_MAX} frames wait and nobody takes them"
             )
         if self._tap is not None:
             self._tap(self._name, data)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from firmware_bridge.errors import Disconnected, LinkError
 from firmware_bridge.transports.base import Transport
-from firmware_bridge.transports.memory import WAITING_BYTES_MAX, Cable, MemoryTransport, pair
+from firmware_bridge.transports.memory import WAITING_FRAMES_MAX, Cable, MemoryTransport, pair
 from sim.virtual_loop import run_virtual
 
 FRAMES = [b"RAT\r", b"DIR\r", b"VOL\r", b"DIS\r"]
@@ -368,8 +368,9 @@ def test_a_writer_nobody_listens_to_is_refused_but_its_stop_is_not() -> None:
         host, pump = ends(link(byte_s=1.0))
         ear = Ear(pump)
         host.write(b"on the wire")
-        host.write(bytes(WAITING_BYTES_MAX))
-        with pytest.raises(LinkError, match="host: not sent: 65536 bytes are waiting"):
+        for _ in range(WAITING_FRAMES_MAX):
+            host.write(b"x")
+        with pytest.raises(LinkError, match="host: not sent: 1000 frames wait"):
             host.write(b"one more")
         host.write_now(b"STP\r")
         host.write(b"room again")
