@@ -175,6 +175,11 @@ class EventLog:
         return self._next - 1
 
     @property
+    def readable_seq(self) -> int:
+        """The ``seq`` of the newest record that `records_after` can give.  From any thread."""
+        return self._first + self._writer.written - 1
+
+    @property
     def h(self) -> str:
         """The hash of the newest record: the digest of everything the log says."""
         return self._h.decode("ascii")
@@ -219,7 +224,7 @@ class EventLog:
         Raises `OSError` when the storage cannot be read.
         """
         first = seq + 1
-        last = min(first + limit, self._first + self._writer.written)
+        last = min(first + limit, self.readable_seq + 1)
         if first >= last:
             return []
         start = self._ends[first - 1] if first else 0
