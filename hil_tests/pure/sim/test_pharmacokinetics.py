@@ -394,3 +394,7 @@ def test_every_set_says_where_it_comes_from() -> None:
         assert one.source
         assert one.sampling
         assert one.mark in {"confirmed", "secondary", "design"}
+
+
+def test_a_matrix_that_is_not_finite_is_not_summed_for_ever() -> None:
+    assert math.isnan(matrix_exponential([[math.nan]])[0][0])
