@@ -352,7 +352,7 @@ def decode(piece: bytes, schema_hash: int = SCHEMA_HASH) -> tuple[Header, Messag
     try:
         return codec.unpack(body)
     except (struct.error, ValueError) as cause:
-        raise ProtocolError(f"not a {codec.name}: {cause}", raw=raw) from cause
+        raise ProtocolError(f"malformed {codec.name}: {cause}", raw=raw) from cause
 
 
 def _check(hashed: bool, body: bytes, schema_hash: int) -> bytes:  # noqa: FBT001 - private, hot path
