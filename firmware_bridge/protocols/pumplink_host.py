@@ -12,9 +12,9 @@
     transport.write(session.outgoing())          # after every call
     session.wake_at() -> float | None            # then: for heard in session.on_timer(now): ...
 
-Every command ends in exactly one of: a final `Result` (done, refused, uncertain), or a `Silence`.
-After a silence the command is uncertain unless it was never sent; it is not given again, the pump is
-asked what it delivered.  A result that comes after the silence is still handed up.
+Every command ends with a final `Result` (done, refused, uncertain) or with a `Silence`.  After a
+silence the command is uncertain unless it was never sent; it is not given again, the pump is asked
+what it delivered.  A result that comes after the silence is still handed up, once.
 
 On a local stream nothing is ever sent twice.  With ``reliable=True``, towards a microcontroller over
 a cable, a command whose result does not come is repeated, at most three times, byte for byte the same
@@ -303,24 +303,21 @@ class HostSession:
         return heard
 
     def _heard(self, answer: Answer, now: float) -> Heard | None:
-        match answer:
-            case Snapshot():
-                self._asked_at = None
-                if self._estop_due is not None and _shows_stopped(answer):
-                    self._estop_due = None
-                return answer
-            case Result():
-                return self._result(answer, now)
-            case Event():
-                return self._event(answer, now)
-            case HelloAck():
-                return self._greeted(answer)
-            case TimeSync():
-                middle_us = (answer.t_host_us + now * 1_000_000) / 2
-                self._clock_offset_s = (answer.t_pump_us - middle_us) / 1_000_000
-                return answer
-            case Counters():
-                return answer
+        """What of ``answer`` is new to the caller: clocks, counters and snapshots always are."""
+        if isinstance(answer, Snapshot):
+            self._asked_at = None
+            if self._estop_due is not None and _shows_stopped(answer):
+                self._estop_due = None
+        elif isinstance(answer, Result):
+            return self._result(answer, now)
+        elif isinstance(answer, Event):
+            return self._event(answer, now)
+        elif isinstance(answer, HelloAck):
+            return self._greeted(answer)
+        elif isinstance(answer, TimeSync):
+            middle_us = (answer.t_host_us + now * 1_000_000) / 2
+            self._clock_offset_s = (answer.t_pump_us - middle_us) / 1_000_000
+        return answer
 
     def _greeted(self, ack: HelloAck) -> Heard | None:
         if self._hello is None:
