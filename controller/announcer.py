@@ -1,0 +1,174 @@
+"""Tells the dashboards: turns what a visit does into telemetry, and hands it to a publisher.
+
+An observer like any other; a publisher that is slow, or dead, changes nothing here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from controller.alarm_board import Alarm
+from controller.log_format import Stamp
+from controller.phase import phase_of
+from controller.procedure.table import State
+from controller.procedure.visit import OPEN, Account
+from controller.publisher import Publisher
+from controller.runner import Observer, Runner
+from controller.telemetry import Telemetry
+from controller.telemetry_views import (
+    AlarmKind,
+    AlarmState,
+    AlarmView,
+    MetaView,
+    Phase,
+    Priority,
+    PumpSample,
+    SessionView,
+)
+from firmware_bridge.messages import Capability, PumpAlarm, PumpState, Snapshot
+from firmware_bridge.quantities import Rate
+
+STATE_NUMBER = {state: number for number, state in enumerate(State)}
+PHYSIOLOGICAL = ("spo2", "hr", "sbp", "dbp", "rr", "nibp", "vitals")
+
+
+class Announcer(Observer):
+    """Publishes pump, vitals, model, session and alarms of one visit."""
+
+    def __init__(
+        self,
+        telemetry: Telemetry,
+        publisher: Publisher,
+        stamp: Callable[[], Stamp],
+        *,
+        procedure: str,
+        drug: str,
+        pump: str,
+        version: str,
+    ) -> None:
+        self._telemetry = telemetry
+        self._publisher = publisher
+        self._stamp = stamp
+        self._procedure = procedure
+        self._drug = drug
+        self._pump = pump
+        self._version = version
+        self._alarms: dict[str, AlarmView] = {}
+        self._met = False
+
+    def state_changed(self, runner: Runner, previous: State) -> None:
+        self.session(runner)
+
+    def session(self, runner: Runner) -> None:
+        """Publish where the visit stands."""
+        state = runner.state
+        view = SessionView(
+            state=state.value,
+            state_n=STATE_NUMBER[state],
+            step=state.value,
+            elapsed_s=runner.loop.time() - runner.started_at,
+            remaining_s=phase_of(runner).left_s,
+            dose=runner.visit.account.delivered.mass_at(runner.visit.account.concentration),
+            procedure=self._procedure,
+            drug=self._drug,
+            outcome=runner.outcome.value if runner.outcome else "",
+        )
+        self._publisher.publish(self._telemetry.session(self._stamp(), runner.log.last_seq, view))
+
+    def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
+        if not self._met:
+            self._met = True
+            self.introduce(runner)
+        account = runner.visit.account
+        sample = pump_sample(snapshot, account, self._drug, pressure=_measures(runner))
+        self._publisher.publish(self._telemetry.pump(self._stamp(), runner.log.last_seq, sample))
+
+    def introduce(self, runner: Runner) -> None:
+        """Publish who speaks, about which pump."""
+        identity = runner.hand.identity
+        view = MetaView(
+            version=self._version,
+            procedure=self._procedure,
+            pump=self._pump,
+            firmware=identity.firmware if identity else "",
+            serial_number=identity.serial_number if identity else "",
+        )
+        self._publisher.publish(self._telemetry.meta(self._stamp(), runner.log.last_seq, view))
+
+    def vitals_seen(self, runner: Runner, raw: Mapping[str, object]) -> None:
+        stamp, eseq = self._stamp(), runner.log.last_seq
+        self._publisher.publish(self._telemetry.vitals(stamp, eseq, _numbers(raw)))
+        model = raw.get("model")
+        if isinstance(model, Mapping):
+            self._publisher.publish(self._telemetry.model(stamp, eseq, _numbers(model)))
+        snapshot = runner.hand.snapshot
+        if snapshot is not None and snapshot.state is not PumpState.RUNNING:
+            # While the pump delivers, its own reports set the pace; at rest this keeps it at 1 Hz.
+            self.pump_seen(runner, snapshot)
+
+    def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
+        known = alarm.id in self._alarms
+        view = AlarmView(
+            id=alarm.id,
+            kind=_kind(alarm.id),
+            priority=Priority(alarm.rank),
+            phase=Phase.UPDATE if alarm.active and known else _phase(alarm),
+            state=AlarmState.ACTIVE if alarm.active else AlarmState.LATCHED,
+            text=alarm.text,
+            onset_ts_ms=alarm.onset_ms,
+            seq=runner.log.last_seq,
+            value=alarm.value,
+            limit=alarm.limit,
+            unit=alarm.unit,
+        )
+        self._alarms[alarm.id] = view
+        stamp = self._stamp()
+        self._publisher.publish(self._telemetry.alarm(stamp, view))
+        self._publisher.publish(
+            self._telemetry.alarm_summary(stamp, runner.log.last_seq, self._alarms.values())
+        )
+
+    def farewell(self, runner: Runner) -> None:
+        """The session is over: last state, no alarm left on the broker, availability offline."""
+        self.session(runner)
+        for alarm_id in self._alarms:
+            self._publisher.publish(self._telemetry.alarm_gone(alarm_id))
+        self._publisher.publish(self._telemetry.availability(online=False))
+
+
+def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bool) -> PumpSample:
+    """The snapshot as dashboards get it; ``pressure`` says whether this pump can measure it."""
+    last = account.last
+    running = last is not None and last.status in OPEN
+    return PumpSample(
+        state=snapshot.state,
+        drug=drug,
+        concentration=account.concentration,
+        rate_set=last.rate if last is not None and running else Rate(0),
+        rate=snapshot.rate,
+        volume=snapshot.infused,
+        vtbi=last.volume if last is not None else None,
+        pressure_pa=snapshot.pressure_pa if pressure else None,
+        link=PumpAlarm.LINK_LOST not in snapshot.alarms,
+    )
+
+
+def _measures(runner: Runner) -> bool:
+    identity = runner.hand.identity
+    return identity is not None and Capability.PRESSURE in identity.capabilities
+
+
+def _numbers(raw: Mapping[str, object]) -> dict[str, float]:
+    return {
+        key: float(value)
+        for key, value in raw.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    }
+
+
+def _kind(alarm_id: str) -> AlarmKind:
+    return AlarmKind.PHYSIOLOGICAL if alarm_id.startswith(PHYSIOLOGICAL) else AlarmKind.TECHNICAL
+
+
+def _phase(alarm: Alarm) -> Phase:
+    return Phase.START if alarm.active else Phase.END

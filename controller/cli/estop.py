@@ -1,0 +1,90 @@
+"""Emergency stop, from anywhere: stops every bridge of this user, or that of one device.
+
+--reset removes the latch that an emergency stop leaves behind, after a typed confirmation.  It starts
+nothing; the next visit begins with its checks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+
+from controller.cli.outcome import DONE, ENDED_BADLY, Unreachable, Usage
+from firmware_bridge.errors import ConfigurationError
+
+RESET_WORD = "reset"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--device", metavar="ID", help="only this device (default: every bridge)")
+    parser.add_argument("--mqtt", metavar="URL", help="stop by way of this broker instead")
+    parser.add_argument("--reset", action="store_true", help="remove the latch; starts nothing")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    try:
+        if arguments.reset:
+            return _reset(arguments)
+        if arguments.mqtt:
+            from controller.cli.estop_mqtt import stop_over_mqtt  # noqa: PLC0415 - only when asked for
+
+            return stop_over_mqtt(arguments)
+        return _stop(arguments)
+    except ConfigurationError as error:
+        raise Usage(str(error)) from error
+
+
+def _stop(arguments: argparse.Namespace) -> int:
+    from firmware_bridge.estop import stop_all  # noqa: PLC0415 - quick start matters here
+
+    results = stop_all(arguments.device)
+    if not results:
+        whose = f"of {arguments.device}" if arguments.device else "of this user"
+        raise Unreachable(f"no bridge {whose} is running")
+    confirmed = all(result.confirmed for result in results)
+    slowest = max((r.latency_ms for r in results if r.latency_ms is not None), default=None)
+    _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(results)})
+    for result in results:
+        state = "stopped, confirmed by the pump" if result.confirmed else "STOP NOT CONFIRMED"
+        sys.stderr.write(f"{result.device}: {state}\n")
+    return DONE if confirmed else ENDED_BADLY
+
+
+def _reset(arguments: argparse.Namespace) -> int:
+    from firmware_bridge.estop import running  # noqa: PLC0415 - as above
+
+    from firmware_bridge.latch import FileLatch  # noqa: PLC0415
+    from firmware_bridge.runtime import latch_path  # noqa: PLC0415
+
+    if not arguments.device:
+        raise Usage("--reset needs --device: a latch is removed one at a time")
+    path = latch_path(arguments.device)
+    if arguments.device in running():
+        sys.stderr.write(f"{arguments.device}: a bridge is running; end it first\n")
+        return ENDED_BADLY
+    latch = FileLatch(path)
+    if not latch.is_set:
+        _say(arguments, {"reset": False, "latched": False})
+        sys.stderr.write(f"{arguments.device}: no latch\n")
+        return DONE
+    sys.stderr.write(f"{arguments.device} is latched: {latch.reason}\n")
+    sys.stderr.write(
+        f"The pump is connected to nobody and may be used again? Type {RESET_WORD!r}: "
+    )
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() != RESET_WORD:
+        sys.stderr.write("not reset\n")
+        _say(arguments, {"reset": False, "latched": True})
+        return ENDED_BADLY
+    problem = latch.clear()
+    if problem:
+        sys.stderr.write(f"{problem}\n")
+    _say(arguments, {"reset": problem is None, "latched": problem is not None})
+    return ENDED_BADLY if problem else DONE
+
+
+def _say(arguments: argparse.Namespace, result: dict[str, object]) -> None:
+    if arguments.json:
+        sys.stdout.write(json.dumps(result) + "\n")

@@ -1,0 +1,187 @@
+"""The live view of a visit in a terminal, and its plain lines in a pipe.
+
+Above: what happened, one line each, which stays in the scroll-back.  Below: a panel that is drawn anew
+four times a second: state and progress, pump, vitals with their age, alarms, the open question.  It
+reads the runner and changes nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, TextIO
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.panel import Panel
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from controller.alarm_board import Alarm
+from controller.cli.outcome import NOTICE
+from controller.phase import phase_of
+from controller.procedure.effects import Scalar
+from controller.procedure.table import State
+from controller.runner import Observer, Runner
+
+if TYPE_CHECKING:
+    from controller.cli.prompt import PromptOperator
+
+VITALS = (
+    ("hr_bpm", "HR", "bpm"),
+    ("spo2_pct", "SpO2", "%"),
+    ("nibp_sys_mmhg", "SBP", "mmHg"),
+    ("nibp_dia_mmhg", "DBP", "mmHg"),
+    ("rr_bpm", "RR", "/min"),
+    ("etco2_mmhg", "EtCO2", "mmHg"),
+)
+STYLE = {3: "bold white on red", 2: "bold black on yellow", 1: "cyan"}
+TOLD = {"refused", "answer", "dose", "rescue", "arithmetic", "self_test", "stop_never_confirmed"}
+
+
+def clock(seconds: float) -> str:
+    """Seconds as h:mm:ss."""
+    whole = int(max(0.0, seconds))
+    return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+class Screen(Observer):
+    """Shows one visit.  `draw` is called by whoever owns the time; nothing here keeps a timer."""
+
+    def __init__(
+        self,
+        *,
+        device: str,
+        procedure: str,
+        prompt: PromptOperator | None,
+        out: TextIO = sys.stderr,
+    ) -> None:
+        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._device = device
+        self._procedure = procedure
+        self._prompt = prompt
+        self._typed = ""
+        self._live: Live | None = None
+        self._started_at: float | None = None
+
+    @property
+    def is_live(self) -> bool:
+        """Whether this is a terminal that can be drawn on."""
+        return self._console.is_terminal
+
+    def open(self) -> None:
+        """Say what this is; from now on, draw."""
+        self._console.print(Text(f"infusor: {NOTICE}", style="bold"))
+        if self.is_live:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+
+    def close(self) -> None:
+        """Leave the terminal as it was.  Idempotent."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def say(self, text: str, style: str = "") -> None:
+        """One line that stays."""
+        self._console.print(Text(text, style=style))
+
+    def typed(self, text: str) -> None:
+        """What stands on the input line."""
+        self._typed = text
+
+    def draw(self, runner: Runner) -> None:
+        """Show how things stand now."""
+        if self._live is not None:
+            self._live.update(self._panel(runner), refresh=True)
+
+    # --- what happens -------------------------------------------------------------------------------
+
+    def state_changed(self, runner: Runner, previous: State) -> None:
+        reason = runner.visit.chart.hold_reason if runner.state is State.HOLDING else ""
+        self._line(runner, f"{previous} -> {runner.state}{f': {reason}' if reason else ''}", "bold")
+
+    def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
+        if alarm.active:
+            self._line(runner, f"ALARM ({alarm.priority}) {alarm.text}", STYLE[alarm.rank])
+        else:
+            self._line(runner, f"alarm over: {alarm.text}")
+
+    def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
+        if kind in TOLD:
+            words = ", ".join(f"{key} {value}" for key, value in data.items() if value != "")
+            self._line(runner, f"{kind}: {words}", "dim")
+
+    def question_changed(self, runner: Runner) -> None:
+        if self._prompt is not None and self._live is None:
+            question = self._prompt.current
+            if question is not None:
+                self.say(f"{question.text}\n  {self._prompt.wanted}")
+
+    def _line(self, runner: Runner, text: str, style: str = "") -> None:
+        self.say(f"{clock(runner.loop.time() - runner.started_at)}  {text}", style)
+
+    # --- the panel ----------------------------------------------------------------------------------
+
+    def _panel(self, runner: Runner) -> RenderableType:
+        parts: list[RenderableType] = [
+            self._state(runner),
+            self._pump(runner),
+            self._vitals(runner),
+        ]
+        parts += [
+            Text(
+                f" {'ALARM' if a.active else 'was'}  {a.text} ",
+                STYLE[a.rank] if a.active else "dim",
+            )
+            for a in runner.alarms.listed()[:4]
+        ]
+        if self._prompt is not None:
+            parts.append(self._question(self._prompt))
+        title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"
+        return Panel(Group(*parts), title=title, subtitle=NOTICE, title_align="left")
+
+    def _state(self, runner: Runner) -> RenderableType:
+        phase = phase_of(runner)
+        row = Table.grid(padding=(0, 2))
+        cells: list[RenderableType] = [Text(runner.state.value, style="bold")]
+        cells.append(Text(clock(phase.elapsed_s)))
+        if phase.planned_s:
+            cells.append(ProgressBar(phase.planned_s, min(phase.elapsed_s, phase.planned_s), 40))
+            cells.append(Text(f"{clock(phase.left_s or 0)} left"))
+        row.add_row(*cells)
+        return row
+
+    def _pump(self, runner: Runner) -> RenderableType:
+        snapshot = runner.hand.snapshot
+        account = runner.visit.account
+        given = account.delivered.mass_at(account.concentration)
+        if snapshot is None:
+            return Text("pump: no report yet", style="yellow")
+        last = account.last
+        target = f" of {last.volume}" if last else ""
+        return Text(
+            f"pump {snapshot.state.name.lower()}  {snapshot.rate.ml_h:.2f} mL/h  "
+            f"{snapshot.infused.ml:.3f} mL{target}  |  visit {given.mg:.2f} mg {runner.visit.plan.drug}"
+        )
+
+    def _vitals(self, runner: Runner) -> RenderableType:
+        if runner.vitals_at is None:
+            return Text("vitals: none yet", style="yellow")
+        age = runner.loop.time() - runner.vitals_at
+        cells = [
+            f"{label} {value:g} {unit}"
+            if isinstance(value := runner.vitals.get(key), int | float)
+            else f"{label} ---"
+            for key, label, unit in VITALS
+        ]
+        return Text(f"{'  '.join(cells)}  ({age:.0f} s old)", style="" if age < 10 else "red")
+
+    def _question(self, prompt: PromptOperator) -> RenderableType:
+        question = prompt.current
+        head = question.text if question else ""
+        return Group(Text(head, style="bold cyan"), Text(f"{prompt.wanted}\n> {self._typed}_"))
+
+
+Draw = Callable[[], None]

@@ -1,0 +1,381 @@
+"""The one asyncio runner of a visit: a queue of events in, effects out, and the way to stop.
+
+What decides is `controller.procedure.decide`, a pure function; what is legal is the machine built from
+the table; this shell feeds the first, moves the second and carries out the effects.  It owns every
+timer and every long task.  Events are taken one at a time by one consumer, which never waits: there is
+nothing in here that a cancellation could tear.
+
+An emergency stop does not go through the queue.  `stop_now` is synchronous: it latches and writes STOP
+before anything else happens, from any thread or signal handler; the book-keeping follows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextvars import Context
+from typing import Any, Protocol
+
+from controller.alarm_board import Alarm, AlarmBoard
+from controller.event_log import EventLog
+from controller.outbox import Outbox
+from controller.procedure import effects as do
+from controller.procedure import events as told
+from controller.procedure.decide import Decision, decide
+from controller.procedure.machine import Procedure
+from controller.procedure.questions import Answer, Question
+from controller.procedure.table import State
+from controller.procedure.visit import Visit
+from controller.pump_hand import PumpHand
+from controller.timers import Timers
+from firmware_bridge.latch import Latch
+from firmware_bridge.messages import Snapshot
+
+DRAIN_MAX = 64
+"""Events taken per turn of the loop, so that a flood of them cannot starve timers and I/O."""
+
+SETTLE_EVENTS = (
+    told.EmergencyStopRequested,
+    told.StopConfirmed,
+    told.StopUnconfirmed,
+    told.PumpReported,
+    told.LinkLost,
+    told.LinkRestored,
+    told.Failed,
+    told.TimerFired,
+)
+"""What still matters after a stop: the stop itself, and whether the pump stands still."""
+
+
+class Observer:
+    """Somebody who wants to know: telemetry, the terminal, a test.  Every method may be left alone."""
+
+    def state_changed(self, runner: Runner, previous: State) -> None:
+        """The machine moved."""
+
+    def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
+        """The pump gave an account of itself."""
+
+    def vitals_seen(self, runner: Runner, raw: Mapping[str, object]) -> None:
+        """The monitor sent a line."""
+
+    def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
+        """An alarm was raised, or its condition ended."""
+
+    def question_changed(self, runner: Runner) -> None:
+        """A question was asked, answered, refused or withdrawn."""
+
+    def recorded(self, runner: Runner, kind: str, data: Mapping[str, do.Scalar]) -> None:
+        """A record went into the session log."""
+
+
+class Operator(Protocol):
+    """Whoever answers questions: a person at a terminal, a script, a simulated clinician."""
+
+    def ask(self, question: Question, runner: Runner) -> None:
+        """The question is open.  Answers come through `Runner.answer`, at any time."""
+
+    def refused(self, question: Question, why: str, runner: Runner) -> None:
+        """The last answer to it was not taken; it is still open."""
+
+
+class Runner:
+    """Runs one visit from its first event to its end; see `finished`."""
+
+    def __init__(
+        self,
+        *,
+        visit: Visit,
+        machine: Procedure,
+        hand: PumpHand,
+        log: EventLog,
+        outbox: Outbox,
+        operator: Operator,
+        latch: Latch,
+        wall_ms: Callable[[], int],
+        observers: Sequence[Observer] = (),
+    ) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.visit = visit
+        self.machine = machine
+        self.hand = hand
+        self.log = log
+        self.outbox = outbox
+        self.operator = operator
+        self.latch = latch
+        self.alarms = AlarmBoard()
+        self.observers = list(observers)
+        self.questions: dict[int, Question] = {}
+        self.vitals: Mapping[str, object] = {}
+        self.vitals_at: float | None = None
+        self.started_at = self.loop.time()
+        self.entered_at = self.started_at
+        self.outcome: do.Outcome | None = None
+        self.warnings: list[str] = []
+        self.finished: asyncio.Future[do.Outcome] = self.loop.create_future()
+        self.wall_ms = wall_ms
+        self._timers = Timers(self.loop, lambda name: self.post(told.TimerFired(name)))
+        self._events: deque[told.Event] = deque()
+        self._draining = False
+        self._stopped = False
+        self._stop_told = False
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
+        hand.attach(self)
+
+    # --- what others may do -----------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The reported state.  After a stop it is `emergency_stopped`, whatever else still runs."""
+        if self._stopped and self.machine.state is not State.FAULT:
+            return State.EMERGENCY_STOPPED
+        return self.machine.state
+
+    @property
+    def stopped(self) -> bool:
+        """Whether an emergency stop has been given."""
+        return self._stopped
+
+    def post(self, event: told.Event) -> None:
+        """Queue an event.  From the loop's own thread only."""
+        if self.finished.done():
+            return
+        self._events.append(event)
+        if not self._draining:
+            self._draining = True
+            self.loop.call_soon(self._drain)
+
+    def stop_now(self, by: str) -> None:
+        """Emergency stop, from the loop's own thread: latch, write STOP, and only then keep books.
+
+        Idempotent in what it starts; every call writes STOP again.
+        """
+        self._write_stop(by)
+        self._after_stop(by)
+
+    def stop_from_anywhere(self, by: str) -> None:
+        """Emergency stop from another thread or a signal handler; the books follow on the loop."""
+        self._write_stop(by)
+        self.loop.call_soon_threadsafe(self._after_stop, by)
+
+    def _write_stop(self, by: str) -> None:
+        self._stopped = True
+        self.latch.set(f"emergency stop by {by}")
+        self.hand.estop()
+
+    def answer(self, question_id: int, answer: Answer, by: str) -> None:
+        """Somebody answers an open question; a refusal comes back through `Operator.refused`."""
+        self.post(
+            told.Answered(question_id, answer.choice, answer.values, by=by, token=answer.token)
+        )
+
+    def vitals_arrived(self, raw: Mapping[str, object]) -> None:
+        """The monitor sent a line."""
+        event = told.vitals_arrived(raw)
+        self.vitals, self.vitals_at = raw, self.loop.time()
+        for observer in self.observers:
+            observer.vitals_seen(self, raw)
+        self.post(event)
+
+    def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Own a long task.  If it raises, the visit fails (and the pump is stopped)."""
+        # A clean context: a task must not inherit what the consumer is in the middle of.
+        task = self.loop.create_task(work, name=name, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._task_done)
+
+    def spawn_even_if_stopped(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Own a task that serves the stop itself, and that a stop therefore does not cancel."""
+        task = self.loop.create_task(work, name=name, context=Context())
+        self._serving.add(task)
+        task.add_done_callback(self._task_done)
+
+    def pump_reported(self, snapshot: Snapshot, boot_id: int) -> None:
+        """The pump gave an account of itself."""
+        for observer in self.observers:
+            observer.pump_seen(self, snapshot)
+        self.post(told.PumpReported(snapshot, boot_id))
+
+    def give_up_stopping(self) -> None:
+        """The pump never showed that it stands: the visit ends, and says so."""
+        self._record("stop_never_confirmed", {})
+        self._finish(do.Outcome.EMERGENCY_STOPPED)
+
+    def close(self) -> None:
+        """Cancel timers and tasks (not waiting for them to obey).  The pump is not this one's to stop."""
+        self._timers.cancel_all()
+        for task in self._tasks | self._serving:
+            task.cancel()
+        self.outbox.close()
+
+    # --- the one consumer ---------------------------------------------------------------------------
+
+    def _drain(self) -> None:
+        self._draining = False
+        for _ in range(DRAIN_MAX):
+            if not self._events or self.finished.done():
+                break
+            self._take(self._events.popleft())
+        if self._events and not self.finished.done():
+            self._draining = True
+            self.loop.call_soon(self._drain)
+        elif not self._events:
+            self.hand.consumer_is_idle()
+
+    @property
+    def backlog(self) -> int:
+        """How many events wait; the lease is renewed only by a consumer that has caught up."""
+        return len(self._events)
+
+    def _take(self, event: told.Event) -> None:
+        if self._stopped and not isinstance(event, SETTLE_EVENTS):
+            return
+        try:
+            self._apply(decide(self.machine.state, self.visit, event, self.loop.time()))
+        except Exception as error:  # noqa: BLE001 - the one catch-all: whatever broke, the pump stops
+            self._fail(f"internal error: {type(error).__name__}: {error}")
+
+    def _apply(self, decision: Decision) -> None:
+        self.visit = decision.visit
+        previous = self.machine.state
+        if decision.trigger is not None:
+            self.machine.fire(decision.trigger)
+            self.entered_at = self.loop.time()
+        for effect in decision.effects:
+            self._carry_out(effect)
+        if decision.trigger is not None:
+            self._moved(previous)
+
+    def _moved(self, previous: State) -> None:
+        state = self.machine.state
+        if state is State.FAULT:
+            # A fault stops by the same two paths and leaves the same latch as an emergency stop.
+            self.latch.set("fault")
+            self.hand.estop()
+            self.latch.save()
+        for observer in self.observers:
+            observer.state_changed(self, previous)
+        self._take(told.Entered(previous))
+
+    def _fail(self, why: str) -> None:
+        self.hand.estop()
+        if self.machine.state is State.FAULT:
+            # Even failing failed; the latch is all that is left to set.
+            self.latch.set(why)
+            self.latch.save()
+            self._finish(do.Outcome.FAULT)
+            return
+        self.latch.set(why)
+        self._events.appendleft(told.Failed(why))
+        if not self._draining:
+            self._draining = True
+            self.loop.call_soon(self._drain)
+
+    # --- after a stop -------------------------------------------------------------------------------
+
+    def _after_stop(self, by: str) -> None:
+        """Book-keeping of a stop that is already on the wire; on the loop's thread, once."""
+        if self._stop_told or self.finished.done():
+            return
+        self._stop_told = True
+        self.outbox.void_all("emergency stop")
+        for task in self._tasks:
+            task.cancel()  # not awaited: whether they obey does not matter any more
+        kept = [event for event in self._events if isinstance(event, SETTLE_EVENTS)]
+        self._events.clear()
+        self._events.extend(kept)
+        problem = self.latch.save()
+        self._take(told.EmergencyStopRequested(by))
+        if problem:
+            self._carry_out(do.Record("latch_not_written", {"why": problem}))
+        self.hand.repeat_stop_until_confirmed()
+
+    def _task_done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._serving.discard(task)
+        if task.cancelled():
+            return
+        error = task.exception()
+        if error is not None and not self._stopped:
+            self._fail(f"{task.get_name()}: {type(error).__name__}: {error}")
+
+    # --- effects ------------------------------------------------------------------------------------
+
+    def _carry_out(self, effect: do.Effect) -> None:
+        match effect:
+            case do.Record(kind, data):
+                self._record(kind, data)
+            case do.StartTimer(name, seconds):
+                self._timers.start(name, seconds)
+            case do.CancelTimer(name):
+                self._timers.cancel(name)
+            case do.Ask(question):
+                self._ask(question)
+            case do.Withdraw(question_id):
+                self._close_question(question_id)
+            case do.Refuse(question_id, why):
+                self._refuse(question_id, why)
+            case do.RaiseAlarm():
+                self._alarm(self.alarms.raise_alarm(effect, self.wall_ms()))
+            case do.ClearAlarm():
+                alarm = self.alarms.clear(effect)
+                if alarm is not None:
+                    self._alarm(alarm)
+            case do.Finish(outcome):
+                self._finish(outcome)
+            case _:
+                self.hand.carry_out(effect)
+
+    def _record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
+        known = {key: value for key, value in data.items() if value is not None}
+        seq = self.log.append(kind, known, sync=kind != "sample")
+        for observer in self.observers:
+            observer.recorded(self, kind, data)
+        return seq
+
+    def record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
+        """Append to the session log; returns the record's ``seq``, to wait for where it is an intent."""
+        return self._record(kind, data)
+
+    def _ask(self, question: Question) -> None:
+        self.questions[question.id] = question
+        self._questions_changed()
+        self.operator.ask(question, self)
+
+    def _close_question(self, question_id: int) -> None:
+        if self.questions.pop(question_id, None) is not None:
+            self._questions_changed()
+
+    def _refuse(self, question_id: int, why: str) -> None:
+        question = self.questions.get(question_id)
+        if question is not None:
+            self.operator.refused(question, why, self)
+            self._questions_changed()
+
+    def _questions_changed(self) -> None:
+        for observer in self.observers:
+            observer.question_changed(self)
+
+    def _alarm(self, alarm: Alarm) -> None:
+        data: dict[str, do.Scalar] = {
+            "alarm": alarm.id,
+            "priority": alarm.priority.value,
+            "active": alarm.active,
+            "text": alarm.text,
+        }
+        if alarm.value is not None:
+            data |= {"value": alarm.value, "unit": alarm.unit}
+        if alarm.limit is not None:
+            data |= {"limit": alarm.limit, "unit": alarm.unit}
+        self._record("alarm", data)
+        for observer in self.observers:
+            observer.alarm_changed(self, alarm)
+
+    def _finish(self, outcome: do.Outcome) -> None:
+        if not self.finished.done():
+            self.outcome = outcome
+            self._timers.cancel_all()
+            self.hand.quiet()
+            self.finished.set_result(outcome)
