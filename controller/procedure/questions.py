@@ -104,7 +104,9 @@ def _wrong_value(question: Question, answer: Answer) -> str | None:
             if not value.needed_for or answer.choice in value.needed_for:
                 return f"{name} is missing"
             continue
-        number = answer.values[name]
-        if not isfinite(number) or not value.min <= number <= value.max:
+        number: object = answer.values[name]
+        if not isinstance(number, int | float) or not isfinite(number):
+            return f"{name} = {number!r} is not a number"
+        if not value.min <= number <= value.max:
             return f"{name} = {number} is outside {value.min:g} to {value.max:g} {value.unit}"
     return None

@@ -85,7 +85,9 @@ class Delivery:
     def motor_s(self, now: float) -> float:
         """Seconds for which the motor has been on, as far as is known."""
         if self.started_at is None:
-            return 0.0
+            # Taken over after a crash: the volume that must be assumed took at least this long.
+            moved = self.status in MOVED and self.rate.nl_h > 0
+            return self.rate.time_for(self.counted).s if moved else 0.0
         return (now if self.ended_at is None else self.ended_at) - self.started_at
 
 
@@ -99,6 +101,9 @@ class Account:
     @property
     def last(self) -> Delivery | None:
         return self.deliveries[-1] if self.deliveries else None
+
+    def by_id(self, delivery_id: int) -> Delivery | None:
+        return next((d for d in self.deliveries if d.id == delivery_id), None)
 
     @property
     def any_started(self) -> bool:
@@ -166,9 +171,12 @@ class Chart:
     response_at: float | None = None
     further_dose: Mass | None = None
     infusion_dose: Mass | None = None
+    proposal: Delivery | None = None
     hold_reason: str = ""
     hold_origin: State | None = None
     resuming: bool = False
+    acknowledged: bool = False
+    log_failed: bool = False
     interrupted: bool = False
     disagreement: str = ""
     rescued: bool = False
@@ -203,7 +211,7 @@ class PumpWatch:
     link_up: bool = True
     boot_id: int = 0
     tested_boot_id: int | None = None
-    reported_at: float | None = None
+    testing: bool = False
     alarms: PumpAlarm = PumpAlarm.NONE
     stopping: bool = False
     stopped_at: float | None = None

@@ -1,0 +1,87 @@
+"""From a dose to what the pump is told: volume and rate, always rounded down, with the arithmetic.
+
+Answerable for the numbers and for the lines of text that let a person check them; not for limits
+(`library`) nor for asking (procedure).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from controller.effect_model import Dose, holding_dose_mg
+from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
+
+HOLD_EFFECT_STEP_UG = 100
+"""A dose from the model is rounded down to 0.1 mg: more digits would pretend to a precision."""
+
+
+@dataclass(frozen=True, slots=True)
+class Programme:
+    """A dose as the pump will be told it; ``arithmetic`` is one line per step of the computation."""
+
+    mass: Mass
+    volume: Volume
+    rate: Rate
+    arithmetic: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """The total an infusion rule asks for, and how it came about."""
+
+    mass: Mass
+    arithmetic: tuple[str, ...]
+
+
+def programme(dose: Mass, concentration: Concentration, duration: Duration) -> Programme:
+    """``dose`` over ``duration``: at most that dose, in at least that time."""
+    volume = dose.at(concentration)
+    rate = volume.over(duration)
+    return Programme(
+        dose,
+        volume,
+        rate,
+        (
+            f"volume = {dose} / {concentration} = {volume}",
+            f"rate = {volume} / {duration.min:g} min = {rate}",
+        ),
+    )
+
+
+def remainder(volume: Volume, rate: Rate, concentration: Concentration) -> Programme:
+    """What is left of an interrupted infusion, at the rate it had."""
+    mass = volume.mass_at(concentration)
+    lines = (f"remaining volume = {volume} ({mass} at {concentration})", f"rate as before = {rate}")
+    return Programme(mass, volume, rate, lines)
+
+
+def multiple(required: Mass, k_milli: int) -> RuleResult:
+    """Rule `multiple`: k times the required dose."""
+    mass = required.times(k_milli, 1_000)
+    line = f"rule multiple: {k_milli / 1_000:g} x required dose {required} = {mass}"
+    return RuleResult(mass, (line,))
+
+
+def hold_effect(
+    weight_kg: float,
+    doses: Iterable[Dose],
+    *,
+    seen_at_s: float,
+    start_s: float,
+    duration: Duration,
+) -> RuleResult:
+    """Rule `hold_effect`: keep the mean psychedelic level where it was when the response was seen."""
+    mg, level, remains = holding_dose_mg(
+        weight_kg, doses, seen_at_s=seen_at_s, start_s=start_s, end_s=start_s + duration.s
+    )
+    mass = Mass.from_mg(mg)
+    mass = Mass(mass.ug // HOLD_EFFECT_STEP_UG * HOLD_EFFECT_STEP_UG)
+    return RuleResult(
+        mass,
+        (
+            f"rule hold_effect: effect-site level when the response was seen = {level:.1f} ng/mL",
+            f"mean over {duration.min:g} min of what remains of the test doses = {remains:.1f} ng/mL",
+            f"dose that makes up the difference, rounded down = {mass}",
+        ),
+    )
