@@ -318,6 +318,7 @@ def test_noise_without_an_end_is_dropped_once_and_counted_once(step: int) -> Non
         (Header(8, 7, 0xBEEF), LEASE)
     ]
     assert (decoder.oversize, decoder.frames) == (1, 1)
+    assert (decoder.crc_errors, decoder.resyncs) == (0, 0)
 
 
 def test_zeros_between_frames_mean_nothing() -> None:

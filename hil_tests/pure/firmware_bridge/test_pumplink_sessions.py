@@ -293,6 +293,15 @@ def test_frames_of_another_link_repeated_frames_and_echoes_are_not_heard(pump: P
     assert host.counters.duplicates == 1
 
 
+def test_a_burst_that_comes_twice_is_dropped_up_to_eight_frames(pump: Peer) -> None:
+    host = opened_host(pump)
+    frames = [pump.says(RUNNING) for _ in range(9)]
+    assert len(host.receive(b"".join(frames), 1.0)) == 9
+    assert host.receive(b"".join(frames[1:]), 1.0) == []
+    assert host.counters.duplicates == 8
+    assert host.receive(frames[0], 1.0) == [RUNNING]  # so far behind it is a new frame after losses
+
+
 def test_an_event_is_heard_once_however_often_it_is_said(pump: Peer) -> None:
     host = opened_host(pump)
     alarm = m.Event(0, m.EventKind.ALARM_RAISED, 1, Duration(5000))
