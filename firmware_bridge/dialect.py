@@ -106,6 +106,9 @@ class HostDialect(Protocol):
     def receive(self, data: bytes, now: float) -> Sequence[Frame]:
         """Frames completed by ``data``, however the stream was cut.  Never raises; noise is counted."""
 
+    def alarms_heard(self) -> PumpAlarm:
+        """The alarms that the pump has told of and no `Reading` has carried yet."""
+
     def discard_at(self) -> float | None:
         """When an incomplete frame is to be given up by calling `discard`, if one is pending."""
 
