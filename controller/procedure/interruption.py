@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from controller.procedure.delivering import record_delivered
 from controller.procedure.draft import VITALS_TIMER, Draft
 from controller.procedure.effects import Priority
 from controller.procedure.events import Interrupted
@@ -66,7 +67,7 @@ def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
     if last is None or last.status not in _OPEN_ENDS:
         return
     if pump is None or pump.state is PumpState.UNKNOWN or last.programmed_volume is None:
-        draft.delivery(replace(last, status=Status.UNCERTAIN))
+        record_delivered(draft, replace(last, status=Status.UNCERTAIN))
         _disagree(draft, "what the pump delivered is not known")
         return
     log, reported = last.delivered, pump.infused
@@ -74,7 +75,7 @@ def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
     if abs(log.nl - reported.nl) > allowed:
         _disagree(draft, f"the log says {log}, the pump {reported}")
     status = Status.UNCERTAIN if reported < log else Status.STOPPING
-    draft.delivery(replace(last, delivered=max(log, reported), status=status))
+    record_delivered(draft, replace(last, delivered=max(log, reported), status=status))
 
 
 def _disagree(draft: Draft, why: str) -> None:
