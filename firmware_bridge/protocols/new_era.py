@@ -87,6 +87,7 @@ class NewEra:
             raise ValueError(f"address {address} is outside 0 to 99")
         self.alarms_at_connect = PumpAlarm.NONE
         """What was pending when the session began, and so is not about anything it started."""
+        self._identity: Identity | None = None
         self._wire = Wire(port, address, reply_within)
         self._settings = Settings(self._wire)
         self._mounted: Mounted | None = None
@@ -99,6 +100,9 @@ class NewEra:
 
     def receive(self, data: bytes, now: float) -> Sequence[Frame]:
         return self._wire.receive(data, now)
+
+    def alarms_heard(self) -> PumpAlarm:
+        return self._wire.seen
 
     def discard_at(self) -> float | None:
         return self._wire.reader.discard_at()
@@ -114,18 +118,23 @@ class NewEra:
     def connect(self) -> Program[Identity]:
         """Stop, identify, record.  Works whichever mode the pump was left in, alarm pending or not.
 
+        The same pump met again, after its port was lost: what was recorded first stays what `restore`
+        puts back, and alarms found are in the next reading.
         Raises `NoAnswer`, saying what to check; `PumpRefused` for a pump without a safe mode.
         """
-        self._settings.forget()
         self._mounted = self._target = self._unit = None
         yield from self._open()
         yield from stop_until_still(self._wire)
-        identity = yield from self._wire.query("VER", is_version, patient=True)
+        answer = yield from self._wire.query("VER", is_version, patient=True)
+        identity = parse_identity(answer.data)
         seconds = yield from self._wire.safe_time(patient=True)
-        self._settings.found["SAF"] = str(seconds)
-        yield from self._settings.record()
-        self.alarms_at_connect = self._wire.take_seen()
-        return parse_identity(identity.data)
+        met_again = identity == self._identity
+        self._identity = identity
+        if not met_again:
+            self._settings.forget()
+            self.alarms_at_connect = self._wire.take_seen()
+        yield from self._settings.record(seconds)
+        return identity
 
     def _open(self) -> Program[None]:
         """Find the framing in which the pump answers a STOP.

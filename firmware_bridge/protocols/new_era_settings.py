@@ -68,8 +68,9 @@ class Settings:
         self.found.clear()
         self._changed.clear()
 
-    def record(self) -> Program[None]:
-        """Every setting that can be read without changing one is recorded."""
+    def record(self, safe_s: int) -> Program[None]:
+        """Every setting that can be read without changing one is recorded, unless it was before."""
+        self.found.setdefault("SAF", str(safe_s))
         for mnemonic in ("DIA", "PHN", "TRG", "PF"):
             yield from self._note(mnemonic)
         if same_value(self.found.get("PHN", ""), str(PHASE)):

@@ -38,11 +38,19 @@ _BETWEEN_READINGS = Duration(100)
 """Two readings of a standing counter lie so far apart."""
 
 
+_STRAYS = 4
+"""Frames of no use that the wait for the dead-man's alarm outlives."""
+
+
 @dataclass(slots=True)
 class _Attempt:
     """What the tries so far have shown."""
 
+    within: Duration
     silent: int = 0
+    """Unanswered tries in a row."""
+    lost: int = 0
+    """Unanswered tries in all."""
     hush: Duration = Duration(0)
     standing: Counters | None = None
     last: str = "nothing"
@@ -56,46 +64,46 @@ def stop_until_still(wire: Wire) -> Program[Counters]:
     given up.
     """
     # Shorter than for other requests, unless the clock is stretched and every wait with it.
-    within = _REPEAT if wire.within <= Duration(500) else wire.within
-    attempt = _Attempt()
+    attempt = _Attempt(within=_REPEAT if wire.within <= Duration(500) else wire.within)
     first_mode = wire.safe, wire.reader.accept_basic
     for _ in range(_ROUNDS):
         if attempt.standing is None:
-            yield from _tell_stop(wire, attempt, within)
-        still = yield from _look(wire, attempt, within)
+            yield from _try(wire, attempt, "STP")
+        still = yield from _try(wire, attempt, "DIS")
         if still is not None:
             return still
     wire.safe, wire.reader.accept_basic = first_mode
     raise NoAnswer(wire.port, f"the stop is not confirmed; the pump last said {attempt.last}")
 
 
-def _tell_stop(wire: Wire, attempt: _Attempt, within: Duration) -> Program[None]:
-    reply = yield from wire.request("STP", bare, within=within, hush=attempt.hush)
-    attempt.hush = Duration(0)
-    if reply is None:
-        _unanswered(wire, attempt)
-    else:
-        attempt.silent = 0
+def _try(wire: Wire, attempt: _Attempt, command: str) -> Program[Counters | None]:
+    """Send once; the counters if what came is the second reading of a pump standing at them.
 
-
-def _look(wire: Wire, attempt: _Attempt, within: Duration) -> Program[Counters | None]:
-    """One reading; the counters if it is the second that shows the pump standing at them."""
-    pause = _BETWEEN_READINGS if attempt.standing is not None else attempt.hush
+    A reading counts whichever try it answers: on a slow line it comes when the next one is out, and it
+    was taken after the stop began all the same.
+    """
+    hush = attempt.hush
+    if command == "DIS" and attempt.standing is not None:
+        hush = max(hush, _BETWEEN_READINGS)
     attempt.hush = Duration(0)
-    reply = yield from wire.request("DIS", is_counters, within=within, hush=pause)
-    counters = None if reply is None else parse_counters(reply.data)
+    reply = yield from wire.request(command, _status_or_counters, within=attempt.within, hush=hush)
     if reply is None:  # a lost reading takes nothing from the one before it
         _unanswered(wire, attempt)
         return None
     attempt.silent = 0
-    attempt.last = reply.raw.decode("ascii", "replace")
-    if counters is None or reply.status != "S":
+    attempt.last = reply.status + reply.data
+    counters = parse_counters(reply.data)
+    if reply.status != "S":
         attempt.standing = None
-        return None
-    if counters == attempt.standing:
-        return counters
-    attempt.standing = counters
+    elif counters is not None:
+        if counters == attempt.standing:
+            return counters
+        attempt.standing = counters
     return None
+
+
+def _status_or_counters(data: str) -> bool:
+    return bare(data) or is_counters(data)
 
 
 def _unanswered(wire: Wire, attempt: _Attempt) -> None:
@@ -104,6 +112,9 @@ def _unanswered(wire: Wire, attempt: _Attempt) -> None:
     Where the mode is in doubt, or when nothing else helps, go on in the other framing.
     """
     attempt.silent += 1
+    attempt.lost += 1
+    if attempt.lost >= _TRIES_BEFORE_SILENCE:
+        attempt.within = wire.within  # the line may only be slow
     if attempt.silent % _TRIES_BEFORE_SILENCE:
         return
     attempt.hush = wire.hush
@@ -135,13 +146,16 @@ def prove_dead_man(wire: Wire, settings: Settings, seconds: int) -> Program[str]
 def _await_time_out(wire: Wire, seconds: int) -> Program[None]:
     """Silence until the pump raises its time-out by itself."""
     patience = Duration(seconds * 1_000 + max(1_000, 2 * wire.within.ms))
-    frame = yield Listen(patience)
-    reply = None if frame is None else parse_reply(frame.text, frame.raw)
-    if reply is None or PumpAlarm.LEASE_EXPIRED not in reply.alarm:
-        heard = "nothing" if frame is None else repr(frame.text)
-        raise PumpRefused(
-            "self-test", f"no time-out alarm after {seconds} s of silence; heard {heard}"
-        )
+    heard = "nothing"
+    for _ in range(_STRAYS):
+        frame = yield Listen(patience)
+        if frame is None:
+            break
+        reply = parse_reply(frame.text, frame.raw)
+        if reply is not None and PumpAlarm.LEASE_EXPIRED in reply.alarm:
+            return
+        heard = repr(frame.text)
+    raise PumpRefused("self-test", f"no time-out alarm after {seconds} s of silence; heard {heard}")
 
 
 def _expect_refused_start(wire: Wire) -> Program[None]:

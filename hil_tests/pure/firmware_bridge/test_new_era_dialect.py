@@ -715,7 +715,7 @@ def test_an_unanswered_stop_is_repeated_every_100_ms_and_after_three_tries_the_l
     steps = [next(program)] + [program.send(None) for _ in range(6)]
     asks = [step for step in steps if isinstance(step, Ask)]
     assert [ask.silence_before.ms for ask in asks] == [0, 0, 0, 600, 0, 0, 600]
-    assert {ask.within.ms for ask in asks} == {100}
+    assert [ask.within.ms for ask in asks] == [100, 100, 100, 500, 500, 500, 500]
     assert all(ask.frame[0] == 2 for ask in asks)
 
 
@@ -859,6 +859,22 @@ def test_a_pump_left_in_another_phase_finds_it_again(dialect: NewEra, pump: Doub
     play(dialect.restore(), dialect, pump)
     assert (pump.phase, pump.functions[4]) == (4, "PAS10")
     assert pump.settings["VOL"] == "5.000ML"
+
+
+def test_a_pump_met_again_is_restored_to_what_was_found_first(
+    running: NewEra, pump: Double
+) -> None:
+    pump.alarm, pump.status = "R", "S"
+    play(running.connect(), running, pump)
+    assert play(running.read(), running, pump).alarms == PumpAlarm.RESET
+    play(running.restore(), running, pump)
+    assert (pump.settings["SAF"], pump.settings["DIA"]) == ("0", "26.59")
+
+
+def test_another_pump_on_the_same_port_is_recorded_anew(running: NewEra, pump: Double) -> None:
+    pump.overrides["VER"] = "SNE1600V3.100"
+    play(running.connect(), running, pump)
+    assert play(running.restore(), running, pump) == []
 
 
 def test_nothing_changed_means_nothing_restored(dialect: NewEra, pump: Double) -> None:
