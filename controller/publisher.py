@@ -86,16 +86,15 @@ class EventCursor:
     seq: int = -1
     late_until: int = -1
 
-    def connected(self) -> Message | None:
-        """Marks what is missing as late; the gap message, when more is missing than may be sent."""
+    def connected(self) -> list[tuple[int, Message]]:
+        """Marks what is missing as late; a gap in place of the oldest when too much is missing."""
         self.late_until = self.source.readable_seq
         first, last = self.seq + 1, self.late_until - BACKFILL_MAX
         if last < first:
-            return None
+            return []
         skipped = self.source.records_after(last - 1, 1)[0]
-        self.seq = last
         stamp = Stamp(int(skipped["ts"]), int(skipped["mono"]))
-        return self.telemetry.gap(stamp, first, last)
+        return [(last, self.telemetry.gap(stamp, first, last))]
 
     def next(self) -> list[tuple[int, Message]]:
         """The next few events with their numbers; set ``seq`` to each when it has gone out."""
@@ -159,7 +158,7 @@ class MemoryBus:
     def follow(self, source: EventSource) -> None:
         self._cursor = EventCursor(source, self._telemetry)
 
-    async def start(self, timeout_s: float) -> None:  # noqa: ARG002  # nothing to wait for
+    async def start(self, timeout_s: float) -> None:  # nothing to wait for
         self.mend()
 
     def publish(self, message: Message) -> None:
@@ -206,8 +205,8 @@ class MemoryBus:
         for message in list(self._own.values()):
             self._deliver(message)
         if self._cursor is not None and self._subscribers:
-            gap = self._cursor.connected()
-            if gap is not None:
+            for seq, gap in self._cursor.connected():
+                self._cursor.seq = seq
                 self._deliver(gap)
             self._send_events()
 

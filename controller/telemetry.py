@@ -69,7 +69,7 @@ class Telemetry:
         self.root = f"{PREFIX}/{device}"
         self.availability_topic = f"{self.root}/availability"
         self.estop_topic = f"{self.root}/cmd/estop"
-        self._boot = boot
+        self.boot = boot
         self._session = session
         self._simulated = simulated
         self._pump_topic = f"{self.root}/pump"
@@ -254,7 +254,7 @@ class Telemetry:
             "v": SCHEMA_VERSION,
             "ts": stamp[0],
             "mono": stamp[1],
-            "boot": self._boot,
+            "boot": self.boot,
             "session": self._session,
             "sim": self._simulated,
         }
@@ -264,7 +264,7 @@ class Telemetry:
             "v": SCHEMA_VERSION,
             "ts": stamp[0],
             "mono": stamp[1],
-            "boot": self._boot,
+            "boot": self.boot,
             "eseq": eseq,
             "session": self._session,
             "sim": self._simulated,

@@ -185,5 +185,5 @@ async def test_off_takes_everything_and_sends_nothing(bench: Bench) -> None:
 
 def test_a_cursor_that_has_missed_nothing_names_no_gap() -> None:
     cursor = EventCursor(Bench().log, TELEMETRY)
-    assert cursor.connected() is None
+    assert cursor.connected() == []
     assert [seq for seq, _ in cursor.next()] == [0]
