@@ -188,6 +188,7 @@ class FdTransport:
 
     def _flush_if_stuck(self, sent_bytes: int) -> None:
         """Throw away what does not leave, so that a STOP can; nothing else is sent meanwhile."""
+        self._push()  # a Linux PTY may have room again without saying so
         stuck = self._stops and self._sent_bytes == sent_bytes and not self._silent
         if not stuck or self._gone is not None or self._flush is None:
             return
