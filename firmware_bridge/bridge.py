@@ -29,7 +29,6 @@ from firmware_bridge.messages import (
     Disarm,
     Ending,
     Estop,
-    EventKind,
     Hello,
     Lease,
     PumpAlarm,
@@ -132,7 +131,7 @@ class Bridge:
         match command:
             case Estop():
                 keeper.stop_now("by the controller")
-                keeper.want_snapshot(read=False)
+                keeper.reporter.owe_snapshot_at_rest()
             case Stop():
                 keeper.stop(command.command_id, "by the controller")
             case Disarm():
@@ -165,11 +164,7 @@ class Bridge:
             self._upstream.result(command.command_id, Ending.DONE, Code.OK)
 
     def _acknowledge(self, alarms: PumpAlarm) -> None:
-        cleared, remaining = self._keeper.supervision.acknowledged(alarms)
-        for alarm in cleared:
-            self._keeper.tell_alarm(EventKind.ALARM_CLEARED, alarm)
-        for alarm in remaining:  # the session stopped repeating it, but it is not over
-            self._keeper.tell_alarm(EventKind.ALARM_RAISED, alarm)
+        self._keeper.reporter.acknowledged(alarms)
         self._keeper.want_snapshot(read=False)
 
     def _reset(self, command: Reset) -> None:
@@ -187,8 +182,7 @@ class Bridge:
         error = self._latch.clear()
         if error is not None:
             return Code.NOT_CONFIRMED, error
-        for alarm in self._keeper.supervision.unlatched():
-            self._keeper.tell_alarm(EventKind.ALARM_CLEARED, alarm)
+        self._keeper.reporter.unlatched()
         self._log("stop latch reset")
         return Code.OK, ""
 

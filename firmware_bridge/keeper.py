@@ -22,10 +22,11 @@ from firmware_bridge.dialect import Frame, HostDialect, Program, Reading, T
 from firmware_bridge.errors import BridgeError, Disconnected, LinkError
 from firmware_bridge.gate import Closed
 from firmware_bridge.latch import Latch
-from firmware_bridge.messages import Code, Ending, EventKind, PumpAlarm, PumpState
+from firmware_bridge.messages import Code, PumpAlarm
 from firmware_bridge.orders import Order, Orders, refused
 from firmware_bridge.pump_port import OpenPort, PumpPort
 from firmware_bridge.quantities import Duration
+from firmware_bridge.reporter import Reporter
 from firmware_bridge.supervision import READING_OLD_S, Finding, Supervision
 from firmware_bridge.upstream import Upstream
 
@@ -65,28 +66,27 @@ class PumpKeeper:
     ) -> None:
         self.port = PumpPort(open_port, dialect, loop, self._unsolicited, self._port_lost)
         self.supervision = Supervision(caps, loop.time())
+        self.reporter = Reporter(upstream, self.supervision, loop.time)
         self.orders = Orders(self, self.supervision, dialect, loop.time)
         self.stopping = False
         self._dialect = dialect
         self._upstream = upstream
         self._loop = loop
         self._latch = latch
-        self._log = log
         self.introduce = met
+        self._log = log
         self._speed = speed_of(loop)
         self._ending = False
         self._give_up_at = float("inf")
-        self._told_state = PumpState.UNKNOWN
         self._waiting: deque[tuple[Order, float]] = deque()
-        self._stops_to_answer: list[int] = []
-        self._snapshots_to_answer = 0
         self._read_wanted = False
+        self._ordered = False
         self._wake = asyncio.Event()
         self._rest = asyncio.Event()
         self._lease_timer: asyncio.TimerHandle | None = None
         self._unconfirmed_timer: asyncio.TimerHandle | None = None
         if latch.is_set:
-            self.raised(PumpAlarm.ESTOP_LATCHED)
+            self.reporter.raised(PumpAlarm.ESTOP_LATCHED)
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -130,13 +130,20 @@ class PumpKeeper:
             elif self._read_wanted:
                 await self._look()
             elif self._waiting:
-                order, arrived = self._waiting.popleft()
-                self._upstream.answer(await self.orders.carry_out(order, arrived))
+                await self._next_order()
             else:
                 self._wake.clear()
                 await self._wake.wait()
-            self._tell_state()
+            self.reporter.state()
             self._upstream.flush()
+
+    async def _next_order(self) -> None:
+        order, arrived = self._waiting.popleft()
+        self._ordered = True
+        try:
+            self._upstream.answer(await self.orders.carry_out(order, arrived))
+        finally:
+            self._ordered = False
 
     def _is_over(self) -> bool:
         return self._ending and (not self.stopping or self._loop.time() > self._give_up_at)
@@ -168,12 +175,12 @@ class PumpKeeper:
             self._write_stop()
         self._log(f"emergency stop: {why}")
         self._rest_wanted(Closed.EMERGENCY_STOP)
-        self.raised(PumpAlarm.ESTOP_LATCHED)
+        self.reporter.raised(PumpAlarm.ESTOP_LATCHED)
         self._upstream.flush()
         error = self._latch.save()
         if error is not None:
             self._log(error)
-            self.raised(PumpAlarm.INTERNAL_FAULT)
+            self.reporter.raised(PumpAlarm.INTERNAL_FAULT)
             self._upstream.flush()
 
     def halt(
@@ -184,7 +191,7 @@ class PumpKeeper:
             self._write_stop()
         self._log(f"stop: {why}")
         self._rest_wanted(close)
-        self.raised(alarms)
+        self.reporter.raised(alarms)
 
     def end(self) -> None:
         """Stop, restore, leave: as if the controller had gone.  Idempotent."""
@@ -227,7 +234,7 @@ class PumpKeeper:
         while self._waiting:
             order, _ = self._waiting.popleft()
             self._upstream.answer(refused(order, Code.WRONG_STATE, "a stop came first"))
-        self._answer_snapshots()
+        self.reporter.snapshots()
 
     def _expect_confirmation(self) -> None:
         if self._unconfirmed_timer is not None:
@@ -239,7 +246,7 @@ class PumpKeeper:
         """A pump behind a lost port cannot confirm; that it is lost has been said."""
         if self.stopping and self.port.is_open:
             self._log("the stop is not confirmed")
-            self.raised(PumpAlarm.STOP_UNCONFIRMED)
+            self.reporter.raised(PumpAlarm.STOP_UNCONFIRMED)
             self._upstream.flush()
 
     async def _come_to_rest(self) -> None:
@@ -260,11 +267,7 @@ class PumpKeeper:
         supervision.cause_gone(PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.LINK_LOST)
         self._mind(alarms)
         self._rest.set()
-        self._tell_state()
-        for command_id in self._stops_to_answer:
-            self._upstream.result(command_id, Ending.DONE, Code.OK, volume=supervision.infused)
-        self._stops_to_answer.clear()
-        self._upstream.volunteer(supervision.snapshot(now))
+        self.reporter.at_rest()
 
     # --- the pump --------------------------------------------------------------------------------
 
@@ -294,7 +297,7 @@ class PumpKeeper:
         if finding is Finding.MUST_STOP:
             self.halt(f"the pump says {reading}", None if reading.alarms else Closed.FAULT)
         self._mind(alarms)
-        self._tell_state()
+        self.reporter.state()
         self.watch()
 
     def _mind(self, alarms: PumpAlarm) -> None:
@@ -304,7 +307,7 @@ class PumpKeeper:
             self.supervision.gate.close(Closed.PUMP_RESET)
         if alarms:
             self.supervision.gate.close(Closed.PUMP_ALARM)
-            self.raised(alarms)
+            self.reporter.raised(alarms)
 
     async def _meet(self) -> None:
         """The first words to a pump are STOP, and who are you.  Raises `BridgeError`."""
@@ -316,7 +319,7 @@ class PumpKeeper:
         self.introduce()
         if changed:
             self._log(f"another pump answers now: {self.port.identity}")
-            self.raised(PumpAlarm.IDENTITY_CHANGED)
+            self.reporter.raised(PumpAlarm.IDENTITY_CHANGED)
         self.stopping = True  # also where nothing runs: the state is known once it was seen twice
         self._expect_confirmation()
 
@@ -339,7 +342,7 @@ class PumpKeeper:
             patience_s = at_least_wall(READING_OLD_S, self._speed)
             if self.supervision.is_old(self._loop.time(), patience_s):
                 self.halt("the pump does not answer", Closed.LINK_LOST, PumpAlarm.LINK_LOST)
-        self._answer_snapshots()
+        self.reporter.snapshots()
 
     def _unsolicited(self, frame: Frame) -> None:
         """The pump spoke by itself.  A delivery is stopped for an alarm; anything else can be asked."""
@@ -349,7 +352,7 @@ class PumpKeeper:
         self._log(f"the pump says by itself {frame.text!r}")
         if self.supervision.is_underway:
             self.halt("alarm", Closed.PUMP_ALARM)
-            self.raised(alarms)
+            self.reporter.raised(alarms)
         elif alarms != PumpAlarm.LEASE_EXPIRED:
             self._read_wanted = True
             self._wake.set()
@@ -363,8 +366,8 @@ class PumpKeeper:
         self.port.drop()
         self.supervision.lost()
         self._rest_wanted(Closed.LINK_LOST)
-        self.raised(PumpAlarm.LINK_LOST)
-        self._tell_state()
+        self.reporter.raised(PumpAlarm.LINK_LOST)
+        self.reporter.state()
         self._upstream.flush()
 
     # --- time ------------------------------------------------------------------------------------
@@ -414,12 +417,13 @@ class PumpKeeper:
             self._upstream.answer(refused(order, Code.WRONG_STATE, reason))
         else:
             self._waiting.append((order, self._loop.time()))
+            self.reporter.under_way(order.command_id)
             self._wake.set()
 
     def stop(self, command_id: int, why: str) -> None:
         """STOP is written before this returns; the command is answered once the pump stands still."""
-        self._stops_to_answer.append(command_id)
         self.halt(why)
+        self.reporter.owe_stop(command_id)
 
     @property
     def is_busy(self) -> bool:
@@ -427,35 +431,14 @@ class PumpKeeper:
         return self.supervision.is_underway or self.stopping or bool(self._waiting)
 
     def want_snapshot(self, *, read: bool) -> None:
-        """A snapshot will be answered: after a reading of its own, or at once with what is known."""
-        self._snapshots_to_answer += 1
-        if read and not self.stopping:
+        """A snapshot will be answered: after a reading of its own, or at once with what is known.
+
+        At once while an order keeps a standing pump busy: it may take longer than anybody waits.
+        """
+        self.reporter.owe_snapshot()
+        busy = self._ordered and not self.supervision.delivering
+        if read and not self.stopping and not busy:
             self._read_wanted = True
             self._wake.set()
         elif not self._read_wanted:
-            self._answer_snapshots()
-
-    def _answer_snapshots(self) -> None:
-        for _ in range(self._snapshots_to_answer):
-            self._upstream.answer(self.supervision.snapshot(self._loop.time()))
-        self._snapshots_to_answer = 0
-
-    # --- what is told ----------------------------------------------------------------------------
-
-    def raised(self, alarms: PumpAlarm) -> None:
-        """Latch the alarms and tell of those that are new."""
-        for alarm in self.supervision.raised(alarms):
-            self.tell_alarm(EventKind.ALARM_RAISED, alarm)
-
-    def tell_alarm(self, kind: EventKind, alarm: PumpAlarm) -> None:
-        """Tell of one alarm bit."""
-        self._tell(kind, alarm.value.bit_length() - 1)
-
-    def _tell_state(self) -> None:
-        state = self.supervision.state
-        if state is not self._told_state:
-            self._told_state = state
-            self._tell(EventKind.STATE, state)
-
-    def _tell(self, kind: EventKind, number: int) -> None:
-        self._upstream.tell(kind, number, self.supervision.uptime(self._loop.time()))
+            self.reporter.snapshots()

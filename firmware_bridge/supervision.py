@@ -115,6 +115,7 @@ class Supervision:
     def not_started(self, now: float) -> None:
         """The pump refused before anything moved."""
         self.gate.settled(Volume(0), now)
+        self.state = PumpState.STOPPED
         self._stand()
 
     def resuming(self, arrived: float) -> None:
@@ -161,6 +162,7 @@ class Supervision:
 
     def _go(self, lease: Duration, arrived: float) -> None:
         self.delivering = True
+        self.state = PumpState.UNKNOWN  # until the pump has answered
         self.lease = lease
         self._lease_until = self._read_at = arrived
         self._lease_until += lease.s

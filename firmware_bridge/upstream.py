@@ -62,9 +62,9 @@ class Upstream:
         """Queue an answer for the next `flush`."""
         self._session.answer(message)
 
-    def volunteer(self, snapshot: Snapshot) -> None:
-        """Queue a snapshot that nobody asked for, if there is anybody to see it."""
-        if self._session.is_open:
+    def volunteer(self, snapshot: Snapshot, *, asked: bool) -> None:
+        """Queue a snapshot if there is anybody to see it, or if somebody without a link asked."""
+        if asked or self._session.is_open:
             self._session.answer(snapshot)
 
     def result(
