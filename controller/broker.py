@@ -7,7 +7,6 @@ nothing over a restart.  Belongs to the loop it was started on; not answerable f
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 from typing import Any
 
@@ -19,10 +18,11 @@ HOST = "127.0.0.1"
 class EmbeddedBroker:
     """A running broker at ``mqtt://127.0.0.1:<port>``; made by `start`."""
 
-    def __init__(self, broker: Any, server: asyncio.Server) -> None:  # noqa: ANN401  # untyped library
+    def __init__(self, broker: Any) -> None:  # noqa: ANN401  # untyped library
         self._broker = broker
-        self._server = server
-        self.port: int = server.sockets[0].getsockname()[1]
+        self._server: asyncio.Server | None = None
+        self._open: set[asyncio.StreamWriter] = set()
+        self.port = 0
 
     @classmethod
     async def start(cls, port: int) -> EmbeddedBroker:
@@ -43,18 +43,35 @@ class EmbeddedBroker:
         )
         broker = Broker(config)
         await broker.start()
-        # The socket is ours ("external"), so that a free port can be asked for and known.
-        accept = functools.partial(broker.stream_connected, listener_name="default")
+        embedded = cls(broker)
+        await embedded._listen(port)
+        return embedded
+
+    async def close(self) -> None:
+        """Everybody is disconnected and the port is free.  Idempotent."""
+        if self._server is None:
+            return
+        self._server.close()
+        self._server = None
+        await self._broker.shutdown()
+        for writer in list(self._open):
+            writer.close()
+
+    async def _listen(self, port: int) -> None:
+        """The socket is ours ("external"), so that a free port can be asked for and known."""
         try:
-            server = await asyncio.start_server(accept, HOST, port)
+            self._server = await asyncio.start_server(self._accept, HOST, port)
         except OSError as error:
-            await broker.shutdown()
+            await self._broker.shutdown()
             raise BrokerUnreachable(
                 f"embedded broker on {HOST}:{port}: {error.strerror}"
             ) from error
-        return cls(broker, server)
+        self.port = self._server.sockets[0].getsockname()[1]
 
-    async def close(self) -> None:
-        """Everybody is disconnected and the port is free."""
-        self._server.close()
-        await self._broker.shutdown()
+    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            await self._broker.stream_connected(reader, writer, "default")
+        finally:  # amqtt leaves a connection open whose greeting it could not read
+            self._open.discard(writer)
+            writer.close()

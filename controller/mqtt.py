@@ -52,6 +52,9 @@ BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 10.0)
 LEAVE_S = 3.0
 """Wall seconds for the last messages when closing."""
 
+TRY_S = 2.0
+"""Wall seconds for a greeting in MQTT 5 before 3.1.1 is tried: some brokers just fall silent at it."""
+
 CURSOR_S = 1.0
 ANSWERS_MAX = 64
 
@@ -175,12 +178,12 @@ class MqttPublisher:
         """One conversation, after a first connection that must succeed in time."""
         reason = f"no answer within {timeout_s:g} s"
         deadline = asyncio.get_running_loop().time() + timeout_s
-        for _ in range(len(self._versions)):
+        for further in reversed(range(len(self._versions))):
             left = deadline - asyncio.get_running_loop().time()
             if left <= 0:
                 break
             try:
-                await self._visit(address, min(left, ANSWER_S))
+                await self._visit(address, min(left, TRY_S if further else ANSWER_S))
                 return
             except ConnectionLost as error:
                 if self._first.done():

@@ -153,7 +153,11 @@ async def connect(
     )
     client.on_refused = on_refused
     with _as_lost():
-        await client.__aenter__()
+        try:
+            await client.__aenter__()
+        except aiomqtt.MqttError:
+            client.abandon()
+            raise
     try:
         yield Connection(client, version)
     finally:
@@ -173,9 +177,13 @@ def all_but_bad_descriptor(loop: asyncio.AbstractEventLoop, context: dict[str, A
 
 
 class _Client(aiomqtt.Client):
-    """`aiomqtt.Client` that does not hide a refused publish."""
+    """`aiomqtt.Client` that does not hide a refused publish, and can give up a greeting."""
 
     on_refused: Callable[[str], None] | None = None
+
+    def abandon(self) -> None:
+        """Closes the socket of a connection that was never accepted, which aiomqtt leaves open."""
+        self._client.disconnect()
 
     def _on_publish(
         self,
