@@ -56,16 +56,12 @@ EPOCH_MS = (
     1_767_225_600_000  # 2026-01-01T00:00:00Z: the label of virtual time zero, the same in every run
 )
 
-ITERATIONS_AT_ONE_INSTANT = 10_000  # more rounds than any honest cascade needs; a livelock beyond
-_ITERATIONS_WATCHED = (
-    100  # of the last rounds before a livelock is called, the callbacks are counted
-)
-_TEARDOWN_S = (
-    3600.0  # virtual time for cancelled tasks to end in, after the run itself has been judged
-)
-_DEAD_TIMERS_KEPT = (
-    64  # cancelled timers stay in the heap until there are more than this and half of it
-)
+ITERATIONS_AT_ONE_INSTANT = 10_000
+"""Rounds without time moving; more than any honest cascade needs, and a livelock beyond."""
+
+_ITERATIONS_WATCHED = 100  # the last rounds before that, in which callbacks are counted by name
+_TEARDOWN_S = 3600.0  # for cancelled tasks to end in, when the run has been judged already
+_DEAD_TIMERS_KEPT = 64  # cancelled timers are swept when there are more, and half of all
 
 
 class _NoFiles(selectors.BaseSelector):

@@ -200,6 +200,7 @@ class FdTransport:
             self._silent = True
         except OSError as error:
             self._lose(error)
+            return
         finally:
             self._pen.release()
         silence_s = at_least_wall(SILENCE_S, speed_of(self._loop))
@@ -214,7 +215,7 @@ class FdTransport:
     def _on_readable(self) -> None:
         try:
             data = os.read(self._fd, READ_BYTES_MAX)
-        except (BlockingIOError, InterruptedError):
+        except BlockingIOError:
             return
         except OSError as error:
             self._lose(error)
