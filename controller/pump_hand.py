@@ -152,16 +152,14 @@ class PumpHand:
                 self._start(effect)
             case do.StopPump(command_id, why):
                 self._stop(command_id, why)
+            case do.AcknowledgeAlarms(alarms):
+                self._acknowledge(alarms)
             case do.RunSelfTest():
                 self._run_self_test()
             case _:
                 raise TypeError(f"no effect on a pump: {effect!r}")
 
     def _arm(self, effect: do.ArmGate) -> None:
-        alarms = self.snapshot.alarms if self.snapshot else PumpAlarm.NONE
-        if alarms and self._link is not None and self._up:
-            # A person has just confirmed a start while these were shown: that acknowledges them.
-            self._link.ask(msg.AlarmAck(alarms))
         self._send(
             msg.Arm(
                 self._number(effect.command_id, "ArmGate"),
@@ -198,6 +196,7 @@ class PumpHand:
                 self._ended(wire, Ending.REFUSED, "an emergency stop came first")
                 return
             self._leased = True
+            self._schedule_beat(self.pace.renew_s)
             self._send(message)
 
         self._runner.outbox.put(
@@ -211,6 +210,10 @@ class PumpHand:
             self._send(msg.Stop(self._number(command_id, "StopPump")))
         else:
             self._stop_owed = command_id  # a bridge that comes up stops first; that settles it
+
+    def _acknowledge(self, alarms: PumpAlarm) -> None:
+        if self._link is not None and self._up:
+            self._link.ask(msg.AlarmAck(alarms))
 
     def _run_self_test(self) -> None:
         self._self_test.begin(self._runner)

@@ -200,8 +200,9 @@ class Runner:
 
     def give_up_stopping(self) -> None:
         """The pump never showed that it stands: the visit ends, and says so."""
-        self._record("stop_never_confirmed", {})
-        self._finish(do.Outcome.EMERGENCY_STOPPED)
+        self.record("stop_never_confirmed", {})
+        fault = self.machine.state is State.FAULT
+        self._finish(do.Outcome.FAULT if fault else do.Outcome.EMERGENCY_STOPPED)
 
     def close(self) -> None:
         """Cancel timers and tasks (not waiting for them to obey).  The pump is not this one's to stop."""
@@ -255,6 +256,7 @@ class Runner:
             self.latch.set("fault")
             self.hand.estop()
             self.latch.save()
+            self.hand.repeat_stop_until_confirmed()
         for observer in self.observers:
             observer.state_changed(self, previous)
         self._take(told.Entered(previous))
@@ -306,7 +308,7 @@ class Runner:
     def _carry_out(self, effect: do.Effect) -> None:
         match effect:
             case do.Record(kind, data):
-                self._record(kind, data)
+                self.record(kind, data)
             case do.StartTimer(name, seconds):
                 self._timers.start(name, seconds)
             case do.CancelTimer(name):
@@ -328,16 +330,13 @@ class Runner:
             case _:
                 self.hand.carry_out(effect)
 
-    def _record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
+    def record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
+        """Append to the session log; returns the record's ``seq``, to wait for where it is an intent."""
         known = {key: value for key, value in data.items() if value is not None}
         seq = self.log.append(kind, known, sync=kind != "sample")
         for observer in self.observers:
             observer.recorded(self, kind, data)
         return seq
-
-    def record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
-        """Append to the session log; returns the record's ``seq``, to wait for where it is an intent."""
-        return self._record(kind, data)
 
     def _ask(self, question: Question) -> None:
         self.questions[question.id] = question
@@ -369,7 +368,7 @@ class Runner:
             data |= {"value": alarm.value, "unit": alarm.unit}
         if alarm.limit is not None:
             data |= {"limit": alarm.limit, "unit": alarm.unit}
-        self._record("alarm", data)
+        self.record("alarm", data)
         for observer in self.observers:
             observer.alarm_changed(self, alarm)
 

@@ -81,7 +81,8 @@ def _alarms(draft: Draft, alarms: PumpAlarm) -> None:
     known = draft.visit.pump.alarms
     if alarms == known:
         return
-    if alarms & PumpAlarm.ESTOP_LATCHED and draft.state is not State.EMERGENCY_STOPPED:
+    latched = draft.state in (State.EMERGENCY_STOPPED, State.FAULT)
+    if alarms & PumpAlarm.ESTOP_LATCHED and not latched:
         draft.pump(alarms=alarms)
         draft.emergency_stop("the pump side")
         return

@@ -1,0 +1,68 @@
+"""What several commands take: a procedure, an operator, a log folder; each checked before anything starts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from controller.cli.clinicians import Script, SimulatedClinician
+from controller.cli.outcome import Usage
+from controller.event_log import next_session
+from controller.library import LibraryError
+from controller.operators import ScriptError, load_script
+from controller.plan import Plan, PlanError, load_plan
+
+if TYPE_CHECKING:
+    from controller.cli.rehearsal import MakeOperator, Stage
+    from controller.runner import Operator
+
+
+def existing_plan(procedure: str) -> Plan:
+    """The plan of a procedure.  Raises `Usage` with the one line that says what is wrong."""
+    try:
+        return load_plan(procedure)
+    except (PlanError, LibraryError) as error:
+        raise Usage(str(error)) from error
+
+
+def make_operator(choice: str) -> MakeOperator:
+    """The maker of the operator ``auto``, or of the script in a file.  Raises `Usage`."""
+    if choice == "auto":
+        return _simulated
+    try:
+        script = load_script(choice)
+    except ScriptError as error:
+        raise Usage(str(error)) from error
+
+    def scripted(draw: Callable[[], float]) -> Operator:
+        del draw  # a script leaves nothing to chance
+        return Script(script)
+
+    return scripted
+
+
+def _simulated(draw: Callable[[], float]) -> Operator:
+    from sim.clinician import Clinician  # noqa: PLC0415 - only where somebody is simulated
+
+    return SimulatedClinician(Clinician(draw))
+
+
+def write_log(log_dir: Path | None, stage: Stage) -> Path | None:
+    """Keep the log of a rehearsal in ``log_dir``; None where nobody asked for it.  Raises `Usage`."""
+    if log_dir is None:
+        return None
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+        _, path = next_session(log_dir, stage.device_id)
+        path.write_bytes(stage.storage.contents())
+    except OSError as error:
+        raise Usage(f"--log-dir {log_dir}: {error.strerror or error}") from error
+    return path
+
+
+def progress_line(virtual_s: float, wall_s: float) -> str:
+    """How fast simulated time went by."""
+    return (
+        f"{virtual_s:.0f} simulated s in {wall_s:.2f} s: {virtual_s / wall_s:,.0f} times real time"
+    )

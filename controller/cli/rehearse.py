@@ -1,0 +1,86 @@
+"""One visit in virtual time, in one process: controller, bridge, gate, pump, patient under one seed.
+
+The same seed and version give the same digest, which covers every byte on every wire and every log
+record.  Exit code 0 for a visit that ended completed or rescued with no invariant violated.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from time import perf_counter
+
+from controller.cli.options import existing_plan, make_operator, progress_line, write_log
+from controller.cli.outcome import DONE, ENDED_BADLY, NOTICE, Usage
+from controller.cli.rehearsal import Rehearsed, Stage
+from controller.procedure.effects import Outcome
+from sim.virtual_loop import VirtualReport, run_virtual
+
+BUDGET_S = 12 * 3600.0
+"""Virtual time a visit may take: twice the longest one the procedure allows, and an hour."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "procedure", help="a shipped procedure, or a file (with a separator or .toml)"
+    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
+    parser.add_argument(
+        "--operator", default="auto", metavar="auto|FILE", help="who answers (default: auto)"
+    )
+    parser.add_argument("--faults", metavar="FILE|random", help="not part of this version")
+    parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write the session log here")
+    parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    if arguments.faults is not None:
+        raise Usage(f"--faults {arguments.faults}: fault scripts are not part of this version")
+    if arguments.seed < 0:
+        raise Usage(f"--seed {arguments.seed}: must be 0 or more")
+    plan = existing_plan(arguments.procedure)
+    stage = Stage(plan, arguments.seed, make_operator(arguments.operator))
+    began = perf_counter()
+    rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)
+    wall_s = perf_counter() - began
+    log = write_log(arguments.log_dir, stage)
+    _tell(arguments, rehearsed, report, wall_s, log)
+    fine = rehearsed.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
+    return DONE if fine and not rehearsed.violations else ENDED_BADLY
+
+
+def _tell(
+    arguments: argparse.Namespace,
+    rehearsed: Rehearsed,
+    report: VirtualReport,
+    wall_s: float,
+    log: Path | None,
+) -> None:
+    violations = [
+        {"invariant": v.invariant, "at_s": v.at_s, "what": v.what} for v in rehearsed.violations
+    ]
+    if arguments.json:
+        result = rehearsed.report.as_json() | {
+            "virtual_s": round(report.virtual_s, 3),
+            "wall_s": round(wall_s, 3),
+            "violations": violations,
+            "digest": rehearsed.digest,
+            "log": str(log) if log else None,
+            "report": None,
+        }
+        sys.stdout.write(json.dumps(result) + "\n")
+        return
+    ended = rehearsed.report
+    sys.stdout.write(
+        f"{NOTICE}\n"
+        f"{ended.outcome}: {ended.final_state}, response {ended.response or 'none'}, "
+        f"{ended.delivered_mg:.3f} mg delivered\n"
+        f"alarms: {', '.join(ended.alarms) or 'none'}\n"
+        f"{progress_line(report.virtual_s, wall_s)}\n"
+        f"digest {rehearsed.digest}, violations: {len(violations)}\n"
+    )
+    for violation in violations:
+        sys.stdout.write(f"  invariant {violation['invariant']} at {violation['at_s']} s: ")
+        sys.stdout.write(f"{violation['what']}\n")
