@@ -1,0 +1,166 @@
+"""Which dialects there are, and what a pump URL means: ``DIALECT:PORT[?baud=..&address=..]``.
+
+Answerable for turning what an operator typed into one frozen value or one clear sentence; not for
+opening the port (`transports.opening`).
+
+Others add a dialect without touching this package: an installed distribution names, in the entry point
+group ``infusor.dialects``, an object (a module will do) whose attribute ``host`` is a `DialectKind`.
+Its attribute ``device``, if any, is the simulator's affair.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint, entry_points
+
+from firmware_bridge.dialect import HostDialect
+from firmware_bridge.errors import ConfigurationError
+from firmware_bridge.protocols.new_era import NewEra
+from firmware_bridge.quantities import Duration
+
+ENTRY_POINT_GROUP = "infusor.dialects"
+
+REPLY_WITHIN = Duration(500)
+"""How long a pump may take to answer, at the usual speeds of a serial line."""
+
+_SLOW_BAUD = 9_600  # below this an exchange alone takes the better part of the usual wait
+_SLOW_REPLY_WITHIN = Duration(1_000)
+_EXCHANGE_BITS = 64 * 10  # request and answer of 64 characters, ten bits each
+_URL_MAX = 300
+_FORM = "DIALECT:PORT[?baud=..&address=..]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialectKind:
+    """A dialect that can be asked for by name, with the options of its pump URL."""
+
+    name: str
+    make: Callable[[PumpUrl, Duration], HostDialect]
+    """Makes an instance for one port, whose pump may take so long to answer."""
+    bauds: tuple[int, ...]
+    baud: int
+    """The speed when the URL names none."""
+    address_max: int
+    """0 where the family has no addresses."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpUrl:
+    """A pump URL, understood and checked."""
+
+    dialect: str
+    port: str
+    """What pyserial's ``serial_for_url`` takes; empty for ``sim:DIALECT``, which names no port yet."""
+    simulated: bool
+    baud: int
+    address: int
+
+
+def _new_era(url: PumpUrl, reply_within: Duration) -> HostDialect:
+    return NewEra(port=url.port, address=url.address, reply_within=reply_within)
+
+
+BUILT_IN = {
+    "new-era": DialectKind(
+        name="new-era",
+        make=_new_era,
+        bauds=(300, 1_200, 2_400, 9_600, 19_200),  # NE-1000 manual 1200-01, section 10
+        baud=19_200,
+        address_max=99,
+    )
+}
+
+
+def dialect_names() -> list[str]:
+    """Every name a pump URL may begin with, built in or installed by others."""
+    return sorted({*BUILT_IN, *_installed()})
+
+
+def dialect_kind(name: str) -> DialectKind:
+    """The dialect of that name.  Raises `ConfigurationError`, which says which there are."""
+    if name in BUILT_IN:
+        return BUILT_IN[name]
+    entry = _installed().get(name)
+    if entry is None:
+        raise ConfigurationError(
+            f"dialect {name!r} does not exist; there are {', '.join(dialect_names())}"
+        )
+    try:
+        kind = entry.load().host
+    except (ImportError, AttributeError) as error:
+        raise ConfigurationError(
+            f"dialect {name!r} ({entry.value}) could not be loaded: {error}"
+        ) from error
+    if not isinstance(kind, DialectKind):
+        raise ConfigurationError(f"dialect {name!r} ({entry.value}) offers no DialectKind as host")
+    return kind
+
+
+def parse_pump_url(text: str) -> PumpUrl:
+    """The pump that ``text`` names.  Raises `ConfigurationError` naming option, value and limit."""
+    if len(text) > _URL_MAX or not text.isprintable():
+        raise ConfigurationError(f"pump URL {text[:60]!r}: not printable, or too long")
+    name, colon, rest = text.partition(":")
+    simulated = name == "sim"
+    place, mark, query = rest.partition("?")
+    if not colon or not place:
+        raise ConfigurationError(f"pump URL {text!r} is not {_FORM} or sim:DIALECT")
+    kind = dialect_kind(place if simulated else name)
+    options = _options(query, text) if mark else {}
+    for option in options:
+        if option not in ("baud", "address"):
+            raise ConfigurationError(
+                f"pump URL {text!r}: option {option!r} does not exist; there are baud, address"
+            )
+    baud = _number(options.get("baud"), "baud", kind.baud)
+    if baud not in kind.bauds:
+        allowed = ", ".join(map(str, kind.bauds))
+        raise ConfigurationError(f"pump URL {text!r}: baud {baud} is not one of {allowed}")
+    address = _number(options.get("address"), "address", 0)
+    if address > kind.address_max:
+        raise ConfigurationError(
+            f"pump URL {text!r}: address {address} is above {kind.address_max}"
+        )
+    return PumpUrl(
+        dialect=kind.name,
+        port="" if simulated else place,
+        simulated=simulated,
+        baud=baud,
+        address=address,
+    )
+
+
+def make_dialect(url: PumpUrl, *, reply_within: Duration = REPLY_WITHIN) -> HostDialect:
+    """A fresh dialect for the port of ``url``; ``reply_within`` is lengthened for a slow line.
+
+    Raises `ConfigurationError`.
+    """
+    on_the_wire = Duration(_EXCHANGE_BITS * 1_000 // url.baud)
+    floor = _SLOW_REPLY_WITHIN if url.baud < _SLOW_BAUD else Duration(0)
+    return dialect_kind(url.dialect).make(url, max(reply_within, on_the_wire, floor))
+
+
+def _options(query: str, text: str) -> dict[str, str]:
+    options: dict[str, str] = {}
+    for part in query.split("&"):
+        name, equals, value = part.partition("=")
+        if not equals or not name:
+            raise ConfigurationError(f"pump URL {text!r}: option {part!r} is not NAME=VALUE")
+        if name in options:
+            raise ConfigurationError(f"pump URL {text!r}: option {name!r} is there twice")
+        options[name] = value
+    return options
+
+
+def _number(value: str | None, name: str, default: int) -> int:
+    if value is None:
+        return default
+    if not re.fullmatch(r"[0-9]{1,7}", value, re.ASCII):
+        raise ConfigurationError(f"pump URL: {name} {value!r} is not a whole number")
+    return int(value)
+
+
+def _installed() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
