@@ -16,10 +16,12 @@ from sim.devices import new_era_faults
 from sim.devices.base import NS_PER_S, FaultValue, Reply, to_ns, to_s_up
 from sim.devices.new_era_commands import SAFE_S_MAX, find
 from sim.devices.new_era_frames import (
+    DAMAGED,
     FORGET_AFTER_NS,
-    Packet,
     basic_frame,
+    clean,
     forget,
+    is_whole_line,
     safe_frame,
     take,
 )
@@ -90,7 +92,7 @@ class NewEraPump:
 
     # -- time -------------------------------------------------------------------------------------
 
-    def next_event(self, now: float) -> float | None:  # noqa: ARG002  # part of the Device interface
+    def next_event(self, now: float) -> float | None:  # part of the Device interface
         """When a target, an obstacle, a timed pause or the safe-mode timer is due."""
         due = self._due_ns()
         return None if due is None else to_s_up(due)
@@ -202,37 +204,42 @@ class NewEraPump:
         if state.buffer and now_ns - state.last_byte_ns >= FORGET_AFTER_NS:
             forget(state.buffer, safe=state.settings.safe_s > 0)
         state.last_byte_ns = now_ns
+        if not state.buffer and not state.settings.safe_s and is_whole_line(data):
+            self._packet(clean(data), replies)
+            return replies
         state.buffer += data
-        while (packet := take(state.buffer, safe=state.settings.safe_s > 0)) is not None:
-            self._packet(packet, replies)
+        while state.buffer:
+            text = take(state.buffer, safe=state.settings.safe_s > 0)
+            if text is None:
+                break
+            self._packet(text, replies)
         return replies
 
-    def _packet(self, packet: Packet, replies: list[Reply]) -> None:
+    def _packet(self, text: str, replies: list[Reply]) -> None:
         """One packet: for this pump or for others, a burst for several, or damaged."""
         faults = self.state.faults
         if faults.drop_to_pump:
             faults.drop_to_pump -= 1
-            return
-        text = packet.text
-        if not packet.valid:
+        elif text == DAMAGED:
             if self.quirks.com_resets_saf_timer == "yes":
                 self._restart_timer()
             self._answer(replies, BAD_PACKET)
-        elif text.startswith(_SYSTEM):
+        elif _SYSTEM not in text:
+            self._addressed(text, 2, replies)
+        elif text[0] == _SYSTEM:
             self._command(text[1:], replies)
-        elif _SYSTEM in text:
+        else:
             for part in text.split(_SYSTEM):
                 if part:
                     self._addressed(part, 1, replies)
-        else:
-            self._addressed(text, 2, replies)
 
     def _addressed(self, text: str, digits: int, replies: list[Reply]) -> None:
         """Obey what is for this address; no address is address 0."""
         length = 0
         while length < digits and text[length : length + 1] in _DIGITS:
             length += 1
-        if int(text[:length] or "0") == self.state.settings.address:
+        address = int(text[:length]) if length else 0
+        if address == self.state.settings.address:
             self._command(text[length:], replies)
 
     def _command(self, text: str, replies: list[Reply]) -> None:
@@ -294,6 +301,7 @@ class NewEraPump:
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
             return
-        digits = int(self.quirks.reply_address_digits)
-        whole = f"{self.state.settings.address:0{digits}d}{text}"
+        address = self.state.settings.address
+        padding = "0" if address < 10 and self.quirks.reply_address_digits == "2" else ""
+        whole = f"{padding}{address}{text}"
         replies.append((faults.delay_s, safe_frame(whole) if safe else basic_frame(whole)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from sim.devices.new_era_numbers import (
     IGNORED,
@@ -42,6 +43,7 @@ _VOLUME = re.compile(r"([0-9.]*)(UL|ML)?")
 _ADDRESS = re.compile(r"([0-9]*)(?:B([0-9]+))?")
 
 
+@lru_cache(maxsize=256)
 def find(text: str) -> tuple[Command, str]:
     """The action and the argument of a command, longest mnemonic first; raises `Refusal` ``?``."""
     for length in (3, 2, 5):

@@ -13,7 +13,7 @@ read as a character, so that a stray STX cannot swallow a line.
 from __future__ import annotations
 
 from binascii import crc_hqx
-from dataclasses import dataclass
+from functools import lru_cache
 
 STX = 0x02
 ETX = 0x03
@@ -30,22 +30,19 @@ _FIRST_CHARACTER = 0x20
 _DELETED = bytes(range(0x21)) + b"\x7f"
 
 
-@dataclass(frozen=True, slots=True)
-class Packet:
-    """One packet from the host: its text, and whether frame and CRC were right."""
-
-    text: str
-    valid: bool = True
+DAMAGED = "\x00"
+"""Stands for a packet whose frame or CRC is wrong: a text that no packet can have."""
 
 
-def clean(raw: bytes | bytearray) -> str:
+@lru_cache(maxsize=256)
+def clean(raw: bytes) -> str:
     """The text the pump parses: no spaces, no control characters, upper case."""
     return raw.translate(None, _DELETED).upper().decode("latin-1")
 
 
 def basic_frame(text: str) -> bytes:
     """STX, text, ETX: an answer in basic mode."""
-    return b"\x02%b\x03" % text.encode("ascii")
+    return f"\x02{text}\x03".encode("ascii")
 
 
 def safe_frame(text: str) -> bytes:
@@ -54,8 +51,13 @@ def safe_frame(text: str) -> bytes:
     return b"\x02%c%b%b\x03" % (len(data) + _OVERHEAD, data, crc_hqx(data, 0).to_bytes(2, "big"))
 
 
-def take(buffer: bytearray, *, safe: bool) -> Packet | None:
-    """The next whole packet, removed from ``buffer``; ``None`` until more bytes come."""
+def is_whole_line(data: bytes) -> bool:
+    """Whether these bytes are one basic line and nothing else: what nearly every host sends."""
+    return 0 <= data.find(CR) == len(data) - 1 and STX not in data
+
+
+def take(buffer: bytearray, *, safe: bool) -> str | None:
+    """The text of the next whole packet, removed from ``buffer``; ``None`` until more bytes come."""
     return _take_safe(buffer) if safe else _take_basic(buffer)
 
 
@@ -75,7 +77,7 @@ def _unfinished_frame(buffer: bytearray) -> bool:
     return stx >= 0
 
 
-def _take_safe(buffer: bytearray) -> Packet | None:
+def _take_safe(buffer: bytearray) -> str | None:
     """In safe mode whatever does not begin with STX and a possible length is noise."""
     while True:
         start = buffer.find(STX)
@@ -87,7 +89,7 @@ def _take_safe(buffer: bytearray) -> Packet | None:
         del buffer[0]
 
 
-def _take_basic(buffer: bytearray) -> Packet | None:
+def _take_basic(buffer: bytearray) -> str | None:
     """A line, or a safe packet in between, in front of which anything unfinished is dropped."""
     start = 0
     while True:
@@ -103,12 +105,12 @@ def _take_basic(buffer: bytearray) -> Packet | None:
     if end < 0:
         _shorten(buffer)
         return None
-    text = clean(buffer[:end])
+    text = clean(bytes(buffer[:end]))
     del buffer[: end + 1]
-    return Packet(text)
+    return text
 
 
-def _take_frame(buffer: bytearray, stx: int) -> Packet | None:
+def _take_frame(buffer: bytearray, stx: int) -> str | None:
     """The safe packet at ``stx``, or ``None`` while it is incomplete."""
     end = stx + 1 + buffer[stx + 1]
     if len(buffer) < end:
@@ -117,7 +119,7 @@ def _take_frame(buffer: bytearray, stx: int) -> Packet | None:
     crc = int.from_bytes(buffer[end - 3 : end - 1], "big")
     valid = buffer[end - 1] == ETX and crc == crc_hqx(data, 0)
     del buffer[:end]
-    return Packet(clean(data), valid)
+    return clean(data) if valid else DAMAGED
 
 
 def _shorten(buffer: bytearray) -> None:

@@ -8,6 +8,7 @@ five characters, four digits and a point.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from math import pi
 
 RATE_UNITS_NL_H = {"UM": 60, "MM": 60_000, "UH": 1, "MH": 1_000}
@@ -62,12 +63,14 @@ def parse_whole(text: str, low: int, high: int) -> int:
 
 def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
     """Four digits and a point, cut off, never rounded; ``1500.`` or ``1500`` from 1000 on."""
-    whole, part = divmod(thousandths, 1_000)
-    if whole >= 1_000:
-        return f"{whole}." if point_from_1000 else str(whole)
-    return f"{whole}.{part:03d}"[:5]
+    if thousandths >= 1_000_000:
+        whole = str(thousandths // 1_000)
+        return f"{whole}." if point_from_1000 else whole
+    digits = f"{thousandths:04d}"
+    return f"{digits[:-3]}.{digits[-3:]}"[:5]
 
 
+@lru_cache(maxsize=64)
 def rate_limits_nl_h(diameter_um: int) -> tuple[float, float]:
     """Slowest and fastest rate for this syringe, as the manual prints them: to four digits.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hil_tests.pure.sim.new_era_host import Host, awake, packet, programmed
@@ -142,6 +142,7 @@ def test_truth_and_the_pump_s_own_counters_agree_and_volume_is_conserved(
 
 
 @given(st.integers(0, 10**18))
+@example(82_757_217_426_062_276)
 def test_a_timer_set_to_an_event_is_never_early(ns: int) -> None:
     seconds = to_s_up(ns)
     assert to_ns(seconds) >= ns

@@ -94,6 +94,15 @@ def test_com_resets_saf_timer(position: str, times_out: bool) -> None:
     assert (host.wait(2.5) == [packet("00A?T")]) == times_out
 
 
+def test_an_alarm_that_is_still_pending_is_not_pending_twice() -> None:
+    host = awake(Quirks.parse(["com_resets_saf_timer=yes"]))
+    host.send(packet("0SAF5"))
+    host.wait(5.0)
+    host.send(packet("0")[:-1] + b"\x04")
+    assert host.wait(5.0) == []
+    assert host.pump.alarms == ("T",)
+
+
 @pytest.mark.parametrize(("position", "count"), [("saturate", "9999."), ("rollover", "6.000")])
 def test_dis_overflow(position: str, count: str) -> None:
     host = programmed(Quirks.parse([f"dis_overflow={position}"]))
