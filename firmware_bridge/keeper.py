@@ -349,9 +349,8 @@ class PumpKeeper:
         alarms = self._dialect.alarms_heard()
         if not alarms:
             return
-        self._log(f"the pump says by itself {frame.text!r}")
         if self.supervision.is_underway:
-            self.halt("alarm", Closed.PUMP_ALARM)
+            self.halt(f"the pump says by itself {frame.text!r}", Closed.PUMP_ALARM)
             self.reporter.raised(alarms)
         elif alarms != PumpAlarm.LEASE_EXPIRED:
             self._read_wanted = True

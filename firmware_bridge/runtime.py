@@ -65,7 +65,7 @@ def device_lock_path(device: str, folder: Path | None = None) -> Path:
 def port_lock_path(port: str, folder: Path | None = None) -> Path:
     """The bench lock of a port, for those who share a bench; any port name makes a safe file name."""
     digest = hashlib.sha256(port.encode("utf-8", "surrogateescape")).hexdigest()
-    return (folder or runtime_folder()) / f"port-{digest[:16]}.lock"
+    return (folder or runtime_folder()) / f"{digest[:16]}.portlock"
 
 
 def _private(folder: Path) -> Path:
