@@ -37,27 +37,18 @@ Record = FlatObject
 
 
 class Kind(StrEnum):
-    """The kinds this room gives a meaning to.  Others may be written; they are shown as they are.
+    """The kinds of record this file, its readers and its writers agree on; others are shown as they are.
 
-    *Ordered* (a person or a rule), *programmed* (accepted by the pump), *delivered* (counted by the
-    pump) and *estimated* are four kinds, because they are four quantities.
+    A `DOSE` says in ``what`` whether it was *ordered* (by a person or a rule), *programmed* (accepted
+    by the pump) or *delivered* (counted by the pump): these are different quantities.
     """
 
     HEADER = "header"
     FOOTER = "footer"
     RECOVERED = "recovered"
     STATE = "state"
-    ANSWER = "answer"
-    ORDERED = "ordered"
-    PROGRAMMED = "programmed"
-    DELIVERED = "delivered"
-    ESTIMATED = "estimated"
-    COMMAND = "command"
-    RESULT = "result"
+    DOSE = "dose"
     ALARM = "alarm"
-    ESTOP = "estop"
-    OPERATOR = "operator"
-    NOTE = "note"
     SAMPLE = "sample"
 
 

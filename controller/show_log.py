@@ -1,0 +1,181 @@
+"""A session log as people read it: one line a record, the time since the start in front.
+
+Keys carry their unit, so every value is shown with it.  Text from devices and people is shown with its
+control characters spelt out: a log must not be able to drive a terminal.  Not answerable for whether
+the log can be believed (`controller.event_log.verify`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+
+import msgspec
+
+from controller.flat_json import Scalar
+from controller.log_format import NOTICE, RESERVED, Kind, Record
+
+_HIDDEN = frozenset((*RESERVED, "notice"))
+
+# The longest ending comes first: rate_ml_h is a rate, not a time in hours.
+_UNITS = (
+    ("_ug_kg_min", "µg/kg/min"),
+    ("_mg_min", "mg/min"),
+    ("_mg_kg", "mg/kg"),
+    ("_mg_ml", "mg/mL"),
+    ("_ng_ml", "ng/mL"),
+    ("_ml_h", "mL/h"),
+    ("_mmhg", "mmHg"),
+    ("_years", "years"),
+    ("_bytes", "bytes"),
+    ("_bpm", "/min"),
+    ("_pct", "%"),
+    ("_min", "min"),
+    ("_ml", "mL"),
+    ("_mg", "mg"),
+    ("_kg", "kg"),
+    ("_cm", "cm"),
+    ("_ms", "ms"),
+    ("_pa", "Pa"),
+    ("_c", "°C"),
+    ("_s", "s"),
+)
+
+
+def as_text(records: Iterable[Record], *, samples: bool = False) -> str:
+    """The whole log as lines, the notice first; samples only when asked for."""
+    return "".join(f"{line}\n" for line in _lines(records, samples=samples))
+
+
+def as_json_lines(records: Iterable[Record], *, samples: bool = True) -> Iterator[str]:
+    """The log as one flat JSON object a line, without the hashes."""
+    for record in records:
+        if samples or record["kind"] != Kind.SAMPLE:
+            yield _ENCODE(record).decode("utf-8")
+
+
+def _lines(records: Iterable[Record], *, samples: bool) -> Iterator[str]:
+    yield NOTICE
+    began: int | None = None
+    last: Record | None = None
+    for record in records:
+        began = int(record["ts"]) if began is None else began
+        last = record
+        if samples or record["kind"] != Kind.SAMPLE:
+            yield f"{_elapsed(int(record['ts']) - began)}  {_sentence(record)}"
+    if last is not None and last["kind"] != Kind.FOOTER:
+        yield "(no footer: this session was not ended, or its log is still being written)"
+
+
+def _sentence(record: Record) -> str:
+    words = _SENTENCES.get(str(record["kind"]))
+    return words(record) if words else _plain(record)
+
+
+def _header(record: Record) -> str:
+    device = _value(record, "device")
+    about = f"session {_value(record, 'session')} on {device}, {_value(record, 'procedure')}"
+    real = "SIMULATED" if record.get("simulated") else "a real pump on the bench"
+    return f"{about} ({real}){_rest(record, 'device', 'procedure', 'simulated')}"
+
+
+def _footer(record: Record) -> str:
+    return f"sealed: {_value(record, 'outcome')}{_rest(record, 'outcome')}"
+
+
+def _recovered(record: Record) -> str:
+    kept = f"recovered after a crash, {_value(record, 'believed')} records believed"
+    tail = record.get("tail_bytes")
+    damage = f", {tail} damaged bytes kept in {_value(record, 'tail_file')}" if tail else ""
+    return kept + damage
+
+
+def _state(record: Record) -> str:
+    before = f"{_value(record, 'from')} -> " if "from" in record else ""
+    return f"STATE {before}{_value(record, 'to')}{_rest(record, 'from', 'to')}"
+
+
+def _dose(record: Record) -> str:
+    return f"DOSE {_value(record, 'what')}{_rest(record, 'what')}"
+
+
+def _alarm(record: Record) -> str:
+    """What it says, how urgent it is while it stands, and the value that raised it."""
+    name = _value(record, "text" if record.get("text") else "alarm")
+    unit = f" {_value(record, 'unit')}" if "unit" in record else ""
+    found = ", ".join(f"{key} {_value(record, key)}{unit}" for key in _MEASURED if key in record)
+    detail = f" ({found})" if found else ""
+    if record.get("active") is False:
+        return f"alarm over: {name}"
+    mark = _MARKS.get(str(record.get("priority")), "")
+    told = ("alarm", "priority", "active", "text", "unit", *_MEASURED)
+    return f"ALARM {mark}{name}{detail}{_rest(record, *told)}"
+
+
+def _plain(record: Record) -> str:
+    return f"{_clean(str(record['kind']))}{_rest(record)}"
+
+
+def _rest(record: Record, *told: str) -> str:
+    """Everything else the record says, each value with its unit."""
+    others = [
+        f"{_clean(name)} {shown}"
+        for name, shown in (
+            _quantity(key, value)
+            for key, value in record.items()
+            if key not in _HIDDEN and key not in told
+        )
+        if shown
+    ]
+    return f": {', '.join(others)}" if others else ""
+
+
+def _quantity(key: str, value: Scalar) -> tuple[str, str]:
+    """The name in words and the value with its unit."""
+    if isinstance(value, bool):
+        return key.replace("_", " "), "yes" if value else "no"
+    if isinstance(value, int | float):
+        for ending, unit in _UNITS:
+            if key.endswith(ending):
+                return key.removesuffix(ending).replace("_", " "), f"{_number(value)} {unit}"
+        return key.replace("_", " "), _number(value)
+    return key.replace("_", " "), _clean(value)
+
+
+def _number(value: float) -> str:
+    """At most six significant digits, never in powers of ten below a million."""
+    return str(value) if isinstance(value, int) else f"{value:.6g}"
+
+
+def _value(record: Record, key: str) -> str:
+    value = record.get(key, "?")
+    return _clean(value) if isinstance(value, str) else _quantity(key, value)[1]
+
+
+def _clean(text: str) -> str:
+    """``text`` with whatever a terminal would obey or hide spelt out."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
+        for letter in text
+    )
+
+
+def _elapsed(ms: int) -> str:
+    """Hours, minutes and seconds since the first record; the label's clock may have been set back."""
+    sign = "-" if ms < 0 else ""
+    seconds, thousandths = divmod(abs(ms), 1000)
+    minutes, seconds = divmod(seconds, 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{sign}{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}"
+
+
+_ENCODE = msgspec.json.Encoder().encode
+_MARKS = {"high": "*** ", "medium": "** ", "low": "* "}
+_MEASURED = ("value", "limit")
+_SENTENCES: dict[str, Callable[[Record], str]] = {
+    Kind.HEADER: _header,
+    Kind.FOOTER: _footer,
+    Kind.RECOVERED: _recovered,
+    Kind.STATE: _state,
+    Kind.DOSE: _dose,
+    Kind.ALARM: _alarm,
+}
