@@ -73,17 +73,18 @@ class Conversation:
         if self._program is not None:
             raise RuntimeError("a program is under way already")
         self._program = program
-        outgoing = self._advance(None, now)
+        outgoing = self._advance(program, None, now)
         return b"" if sent and outgoing == sent else outgoing
 
     def receive(self, data: bytes, now: float) -> bytes:
         """Take in bytes from the pump; returns what to send."""
         outgoing = b""
         for frame in self._dialect.receive(data, now):
-            if self._step is None or self._hushed or outgoing:
+            program = self._program
+            if program is None or self._hushed or outgoing:
                 self.unsolicited.append(frame)
             else:
-                outgoing = self._advance(frame, now)
+                outgoing = self._advance(program, frame, now)
         return outgoing
 
     def on_timer(self, now: float) -> bytes:
@@ -91,13 +92,14 @@ class Conversation:
         discard_at = self._dialect.discard_at()
         if discard_at is not None and now >= discard_at - _EARLY_S:
             self._dialect.discard(now)
-        if self._deadline is None or now < self._deadline - _EARLY_S:
+        program = self._program
+        if program is None or self._deadline is None or now < self._deadline - _EARLY_S:
             return b""
         if self._hushed and isinstance(self._step, Ask):
             self._hushed = False
             self._deadline = now + self._step.within.s
             return self._step.frame
-        return self._advance(None, now)
+        return self._advance(program, None, now)
 
     def abandon(self, error: LinkError) -> None:
         """The program under way is told of ``error`` and must end; it cannot send any more.
@@ -119,11 +121,8 @@ class Conversation:
             program.close()
             self.ended = Ended(error=error)
 
-    def _advance(self, frame: Frame | None, now: float) -> bytes:
+    def _advance(self, program: Program[object], frame: Frame | None, now: float) -> bytes:
         """Hand ``frame`` to the program and take its next step."""
-        program = self._program
-        if program is None:
-            return b""
         try:
             step = program.send(frame)
         except StopIteration as stop:

@@ -239,5 +239,4 @@ class PumpLink:
 
 def _observed(future: asyncio.Future[Reading]) -> None:
     """A stop that nobody waited for still has an owner: its failure is not a forgotten exception."""
-    if not future.cancelled():
-        future.exception()
+    future.exception()

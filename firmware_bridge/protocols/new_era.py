@@ -45,6 +45,7 @@ from firmware_bridge.protocols.new_era_replies import (
     Counters,
     Reply,
     bare,
+    counters_of,
     is_counters,
     is_version,
     parse_counters,
@@ -56,7 +57,7 @@ from firmware_bridge.protocols.new_era_wire import Wire, refusal
 from firmware_bridge.quantities import Duration, Rate, Volume
 
 _OPENING_MOVES = 6
-_PAUSES = 3
+_PAUSES = 4
 _STOP_ONLY_TRIGGERS = ("SP", "P2", "SL", "SH")
 """External triggers that can stop the pump and never start it (NE-500 manual 1200-02, section 9)."""
 
@@ -197,11 +198,9 @@ class NewEra:
         return counters
 
     def _dis(self, *, patient: bool) -> Program[tuple[Reply, Counters]]:
+        """The answer to ``DIS`` and its counters; the shape asked for makes sure that it has some."""
         reply = yield from self._wire.query("DIS", is_counters, patient=patient)
-        counters = parse_counters(reply.data)
-        if counters is None:
-            raise ProtocolError("no counters", request=b"DIS", raw=reply.raw)
-        return reply, counters
+        return reply, counters_of(reply)
 
     # --- delivery ---------------------------------------------------------------------------------
 
@@ -349,15 +348,12 @@ class NewEra:
         A second ``STP`` would cancel the program, so none is sent unless the pump still says it runs.
         Raises `NoAnswer`, `ProtocolError` if it will not pause.
         """
-        reply, counters = yield from self._dis(patient=True)
         for _ in range(_PAUSES):
+            reply, counters = yield from self._dis(patient=True)
             if STATES[reply.status] is not PumpState.RUNNING:
                 return self._reading(reply, counters, self._wire.take_seen())
             yield from self._wire.fresh("STP", bare, patient=True)
-            reply, counters = yield from self._dis(patient=True)
-        if STATES[reply.status] is PumpState.RUNNING:
-            raise ProtocolError("the pump does not pause", request=b"STP", raw=reply.raw)
-        return self._reading(reply, counters, self._wire.take_seen())
+        raise ProtocolError("the pump does not pause", request=b"STP")
 
     def resume(self, lease: Duration) -> Program[Reading]:
         """A paused delivery goes on with the rest of its target.

@@ -54,6 +54,29 @@ def _printable(text: bytes | bytearray) -> bool:
     return text.isascii() and text.decode("ascii").isprintable()
 
 
+def _end_of_safe(buffer: bytes | bytearray, start: int) -> int:
+    """Where the safe packet at ``start`` ends, or `_INCOMPLETE`, or `_INVALID`."""
+    if len(buffer) - start < 2:
+        return _INCOMPLETE
+    length = buffer[start + 1]
+    if buffer[start] != STX or not _OVERHEAD < length < 0x30:
+        return _INVALID
+    end = start + 1 + length
+    text = buffer[start + 2 : end - 3]
+    if not _printable(text):
+        return _INVALID
+    if len(buffer) < end:
+        return _INCOMPLETE
+    crc = buffer[end - 3] << 8 | buffer[end - 2]
+    whole = buffer[end - 1] == ETX and crc == crc_hqx(text, 0)
+    return end if whole else _INVALID
+
+
+def _frame(raw: bytes) -> Frame:
+    text = raw[1:-1] if raw[1] >= 0x30 else raw[2:-3]
+    return Frame(raw, text.decode("ascii"))
+
+
 class FrameReader:
     """Cuts a byte stream, however it arrives, into whole frames; memory is bounded by one frame.
 
@@ -75,6 +98,9 @@ class FrameReader:
         if self._buffer and now - self._last_byte_at > self._idle_s:
             self.discard()
         self._last_byte_at = now
+        if not self._buffer and data and _end_of_safe(data, 0) == len(data):  # the usual case
+            self.frames += 1
+            return [_frame(data)]
         self._buffer += data
         found: list[Frame] = []
         kept = self._scan(found)
@@ -101,7 +127,7 @@ class FrameReader:
             end = self._end_of_frame(start)
             if end > 0:
                 self.noise_bytes += start - done
-                found.append(self._frame(start, end))
+                found.append(_frame(bytes(buffer[start:end])))
                 done = end
                 waiting = None
                 start = buffer.find(STX, end)
@@ -113,33 +139,13 @@ class FrameReader:
         self.noise_bytes += rest - done
         return rest
 
-    def _frame(self, start: int, end: int) -> Frame:
-        raw = bytes(self._buffer[start:end])
-        text = raw[1:-1] if raw[1] >= 0x30 else raw[2:-3]
-        return Frame(raw, text.decode("ascii"))
-
     def _end_of_frame(self, start: int) -> int:
         """Where the frame at ``start`` ends, or `_INCOMPLETE`, or `_INVALID`."""
         if len(self._buffer) - start < 2:
             return _INCOMPLETE
         if 0x30 <= self._buffer[start + 1] <= 0x39:
             return self._end_of_basic(start) if self.accept_basic else _INVALID
-        return self._end_of_safe(start)
-
-    def _end_of_safe(self, start: int) -> int:
-        buffer = self._buffer
-        length = buffer[start + 1]
-        if not _OVERHEAD < length < 0x30:
-            return _INVALID
-        end = start + 1 + length
-        text = buffer[start + 2 : end - 3]
-        if not _printable(text):
-            return _INVALID
-        if len(buffer) < end:
-            return _INCOMPLETE
-        crc = buffer[end - 3] << 8 | buffer[end - 2]
-        whole = buffer[end - 1] == ETX and crc == crc_hqx(text, 0)
-        return end if whole else _INVALID
+        return _end_of_safe(self._buffer, start)
 
     def _end_of_basic(self, start: int) -> int:
         limit = start + _LONGEST_FRAME

@@ -9,8 +9,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from firmware_bridge.dialect import Identity
+from firmware_bridge.errors import ProtocolError
 from firmware_bridge.messages import PumpAlarm, PumpState
 from firmware_bridge.protocols.new_era_numbers import VOLUME_UNITS, parse_thousandths
 from firmware_bridge.quantities import Volume
@@ -92,11 +94,6 @@ def bare(data: str) -> bool:
     return not data
 
 
-def any_text(data: str) -> bool:
-    """The answer to a query of a setting, whose words depend on the model."""
-    return bool(data)
-
-
 def is_version(data: str) -> bool:
     """The answer to ``VER``, from any model: it can be the answer to nothing else."""
     return len(data) > 3 and "V" in data and not data.startswith("?")
@@ -119,6 +116,7 @@ class Counters:
     unit: str
 
 
+@lru_cache(maxsize=16)  # each answer is looked at twice: can it be the answer, and what does it say
 def parse_counters(data: str) -> Counters | None:
     """The answer to ``DIS``, such as ``I0.056W0.000ML``; ``None`` if it is none."""
     match = _COUNTERS.fullmatch(data)
@@ -129,6 +127,14 @@ def parse_counters(data: str) -> Counters | None:
         return None
     factor = VOLUME_UNITS[match[3]]
     return Counters(Volume(infused * factor), Volume(withdrawn * factor), match[3])
+
+
+def counters_of(reply: Reply) -> Counters:
+    """The counters in a reply that `is_counters`; raises `ProtocolError` for any other."""
+    counters = parse_counters(reply.data)
+    if counters is None:
+        raise ProtocolError("no counters", request=b"DIS", raw=reply.raw)
+    return counters
 
 
 def is_counters(data: str) -> bool:

@@ -166,8 +166,9 @@ class Settings:
         yield from self._put_back("DIA", report)  # first: it sets the default volume unit
         for mnemonic in _IN_PHASE:
             yield from self._put_back(mnemonic, report)
-        if "PHN" in self.found:
-            yield from self._wire.set(f"PHN{int(self.found['PHN'])}")
+        yield from self._wire.set(
+            f"PHN{int(self.found['PHN'])}"
+        )  # found before any phase was touched
 
     def _put_back(self, mnemonic: str, report: list[str], *, key: str = "") -> Program[None]:
         name = key or mnemonic

@@ -10,11 +10,12 @@ import pytest
 
 from firmware_bridge.conversation import PushedAside
 from firmware_bridge.dialect import Frame, Program, Syringe
-from firmware_bridge.errors import Disconnected, NoAnswer, PumpRefused, UncertainDelivery
+from firmware_bridge.errors import Disconnected, LinkError, NoAnswer, PumpRefused, UncertainDelivery
 from firmware_bridge.link import QUEUE_MAX, PumpLink
 from firmware_bridge.messages import PumpAlarm, PumpState
 from firmware_bridge.protocols.new_era import NewEra
 from firmware_bridge.quantities import Duration, Rate, Volume
+from firmware_bridge.transports.base import Lost, Received
 from firmware_bridge.transports.memory import Cable, MemoryTransport, pair
 from hil_tests.pure.firmware_bridge.new_era_double import Double, request_text, safe
 from sim.virtual_loop import run_virtual
@@ -232,18 +233,26 @@ def test_a_stop_nobody_waits_for_may_fail_quietly() -> None:
     virtual(main)
 
 
-def test_a_cancelled_waiter_is_never_sent_and_a_cancelled_runner_runs_on() -> None:
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_cancelled_waiter_is_never_sent_and_a_cancelled_runner_runs_on(stopped: bool) -> None:
     async def main() -> None:
         bench = Bench()
         await bench.start()
+        bench.answers = False
         runner = asyncio.ensure_future(bench.link.do(bench.dialect.read()))
         waiter = asyncio.ensure_future(bench.link.do(bench.dialect.pause()))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0.1)
         runner.cancel()
         waiter.cancel()
-        await asyncio.sleep(1.0)
-        assert bench.pump.heard == ["0DIS"]
-        assert (await bench.link.do(bench.dialect.read())).state is PumpState.RUNNING
+        await asyncio.wait([runner, waiter])
+        bench.answers = True
+        if stopped:
+            await bench.link.stop()
+        else:
+            await asyncio.sleep(1.0)
+            assert bench.pump.heard == ["0DIS"]
+        expected = PumpState.STOPPED if stopped else PumpState.RUNNING
+        assert (await bench.link.do(bench.dialect.read())).state is expected
 
     virtual(main)
 
@@ -326,6 +335,80 @@ def test_a_program_that_breaks_hands_its_error_to_its_caller_and_no_other() -> N
         with pytest.raises(RuntimeError, match="a bug"):
             await bench.link.do(broken())
         assert (await bench.link.do(bench.dialect.read())).state is PumpState.RUNNING
+
+    virtual(main)
+
+
+class Wire:
+    """A transport of which the test holds the other end in its hand."""
+
+    name = "bench"
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.broken = False
+        self.closed = 0
+
+    def start(self, received: Received, lost: Lost) -> None:
+        self.received, self.lost = received, lost
+
+    def write(self, data: bytes) -> None:
+        if self.broken:
+            raise LinkError("bench", "too much is waiting")
+        self.sent.append(data)
+
+    write_now = write
+
+    def close(self) -> None:
+        self.closed += 1
+
+
+def test_a_port_that_refuses_a_write_is_lost_to_everybody() -> None:
+    async def main() -> None:
+        wire, dialect = Wire(), NewEra()
+        link = PumpLink(wire, dialect, asyncio.get_running_loop())
+        wire.broken = True
+        with pytest.raises(Disconnected, match="too much is waiting"):
+            await link.do(dialect.read())
+        wire.broken = False
+        with pytest.raises(Disconnected):
+            await link.do(dialect.read())
+        assert wire.sent == []
+
+    virtual(main)
+
+
+def test_what_a_lost_port_still_says_is_ignored() -> None:
+    async def main() -> None:
+        wire, heard = Wire(), list[Frame]()
+        link = PumpLink(wire, NewEra(), asyncio.get_running_loop(), on_unsolicited=heard.append)
+        wire.lost(OSError(5, "gone"))
+        wire.lost(None)
+        wire.received(safe("00A?T"))
+        assert heard == []
+        assert link.name == "bench"
+        with pytest.raises(Disconnected, match=r"lost: .*gone"):
+            await link.do(NewEra().read())
+
+    virtual(main)
+
+
+def test_a_port_closed_by_the_other_side_says_so() -> None:
+    async def main() -> None:
+        wire, lost = Wire(), list[Disconnected]()
+        PumpLink(wire, NewEra(), asyncio.get_running_loop(), on_lost=lost.append)
+        wire.lost(None)
+        assert str(lost[0]) == "bench: closed by the other side"
+
+    virtual(main)
+
+
+def test_an_alarm_without_a_listener_and_a_loss_without_one_are_survived() -> None:
+    async def main() -> None:
+        wire = Wire()
+        PumpLink(wire, NewEra(), asyncio.get_running_loop())
+        wire.received(safe("00A?T"))
+        wire.lost(None)
 
     virtual(main)
 

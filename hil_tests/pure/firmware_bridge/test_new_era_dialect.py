@@ -905,6 +905,14 @@ def test_a_running_pump_is_not_restored(running: NewEra, pump: Double) -> None:
         play(running.restore(), running, pump)
 
 
+def test_an_alarm_pending_from_idleness_does_not_keep_a_pump_from_being_restored(
+    running: NewEra, pump: Double
+) -> None:
+    pump.status, pump.alarm = "S", "T"
+    play(running.restore(), running, pump)
+    assert pump.settings["SAF"] == "0"
+
+
 def test_restoring_on_a_dead_line_says_so(ready: NewEra, pump: Double) -> None:
     pump.lose_answer = lambda _number, _text: True
     with pytest.raises(NoAnswer):
@@ -912,6 +920,64 @@ def test_restoring_on_a_dead_line_says_so(ready: NewEra, pump: Double) -> None:
 
 
 # --- the wire -------------------------------------------------------------------------------------
+
+
+def test_an_alarm_met_while_catching_up_refuses_a_start_too(ready: NewEra, pump: Double) -> None:
+    pump.lose_answer = lambda _number, text: text == "DIA"
+
+    def strike(_number: int, text: str) -> None:
+        if text == "VER":
+            pump.alarm = "S"
+            pump.at = lambda _n, _t: None
+
+    pump.at = strike
+    with pytest.raises(PumpInAlarm, match="DIA: the pump reported alarm occlusion"):
+        play(ready.start(RATE, TARGET, LEASE), ready, pump)
+    assert "0RUN" not in pump.heard
+
+
+def test_a_question_that_is_answered_by_nothing_but_alarms_is_given_up(
+    ready: NewEra, pump: Double
+) -> None:
+    pump.at = lambda _number, _text: setattr(pump, "alarm", "E")
+    with pytest.raises(NoAnswer, match="no answer to VER"):
+        play(ready.read(), ready, pump)
+
+
+def test_a_question_that_always_arrives_damaged_is_given_up(ready: NewEra, pump: Double) -> None:
+    pump.overrides["DIS"] = "S?COM"
+    with pytest.raises(NoAnswer, match="no usable answer to DIS"):
+        play(ready.read(), ready, pump)
+
+
+def test_a_question_lost_twice_is_given_up_before_the_start(ready: NewEra, pump: Double) -> None:
+    pump.lose_answer = lambda _number, text: text == "DIA"
+    with pytest.raises(NoAnswer, match="DIA"):
+        play(ready.start(RATE, TARGET, LEASE), ready, pump)
+    assert pump.heard.count("0DIA\r") == 2
+
+
+def test_a_lost_change_of_the_dead_man_time_is_given_up_before_the_start(
+    running: NewEra, pump: Double
+) -> None:
+    pump.status = "S"
+    pump.lose_request = lambda _number, text: text == "SAF9"
+    with pytest.raises(NoAnswer, match="SAF9"):
+        play(running.start(RATE, TARGET, Duration.from_s(9)), running, pump)
+    assert pump.settings["SAF"] == "3"
+
+
+@pytest.mark.parametrize("noise", ["00A", "00AT", "00SI1.2.3W0.000ML", "00SI12345W0.000ML"])
+def test_what_only_resembles_an_answer_is_none(running: NewEra, noise: str) -> None:
+    script: list[tuple[str, str | bytes | None]] = [("0DIS", noise), ("", "00II0.1W0.000ML")]
+    assert recite(running.read(), running, script).infused == Volume.from_ml("0.1")
+
+
+def test_alarms_not_yet_carried_by_a_reading_can_be_asked_for(running: NewEra) -> None:
+    running.receive(safe("05A?S"), 0.0)
+    assert running.alarms_heard() is PumpAlarm.NONE
+    running.receive(safe("00A?S"), 0.0)
+    assert running.alarms_heard() is PumpAlarm.OCCLUSION
 
 
 def test_a_pump_that_takes_a_mode_change_only_in_basic_framing_gets_it(
