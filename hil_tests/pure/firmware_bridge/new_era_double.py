@@ -9,10 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable, Generator
 from typing import TypeVar
 
-from firmware_bridge.dialect import Ask, Frame, Listen, Program, Step
+from firmware_bridge.dialect import Ask, Frame, Listen, Program, Step, Syringe
 from firmware_bridge.protocols.new_era import NewEra
+from firmware_bridge.quantities import Duration, Rate, Volume
 
 T = TypeVar("T")
+
+BD_20 = Syringe(19_050, Volume.from_ml(20))
+RATE = Rate.from_ml_h("26.7")
+TARGET = Volume.from_ml("3")
+LEASE = Duration.from_s(3)
 
 
 def crc(text: bytes) -> int:
@@ -209,3 +215,27 @@ def recite(program: Program[T], dialect: NewEra, script: list[tuple[str, str | b
     result = _run(program, answer, len(script) + 1)
     assert next(rest, None) is None, "the program ended early"
     return result
+
+
+def prove(dialect: NewEra, pump: Double, *, announced: str = "00A?T") -> str:
+    """Run the self-test against a pump that breaks the silence by ``announced``."""
+    program = dialect.prove_dead_man(LEASE)
+    said: bytes | None = b""
+    step = next(program)
+    try:
+        while True:
+            said = safe(announced) if isinstance(step, Listen) else pump.answer(step.frame)
+            step = program.send(None if said is None else dialect.receive(said, 0.0)[0])
+    except StopIteration as stop:
+        return str(stop.value)
+
+
+def strike_at_run(pump: Double, **changes: str) -> None:
+    """When RUN arrives, these of the pump's attributes change first."""
+
+    def at(_number: int, text: str) -> None:
+        if text == "RUN":
+            for name, value in changes.items():
+                setattr(pump, name, value)
+
+    pump.at = at
