@@ -39,29 +39,28 @@ def run(arguments: argparse.Namespace) -> int:
 def _stop(arguments: argparse.Namespace) -> int:
     from firmware_bridge.estop import stop_all  # noqa: PLC0415 - quick start matters here
 
-    results = stop_all(arguments.device)
-    if not results:
-        whose = f"of {arguments.device}" if arguments.device else "of this user"
-        raise Unreachable(f"no bridge {whose} is running")
-    confirmed = all(result.confirmed for result in results)
-    slowest = max((r.latency_ms for r in results if r.latency_ms is not None), default=None)
-    _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(results)})
-    for result in results:
-        state = "stopped, confirmed by the pump" if result.confirmed else "STOP NOT CONFIRMED"
-        sys.stderr.write(f"{result.device}: {state}\n")
+    outcomes = stop_all(arguments.device)
+    reached = [outcome for outcome in outcomes if outcome.reached]
+    if not reached:
+        raise Unreachable(outcomes[0].error if outcomes else "no bridge of this user is running")
+    confirmed = all(outcome.confirmed for outcome in reached)
+    slowest = max((o.latency_ms for o in reached if o.latency_ms is not None), default=None)
+    _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(reached)})
+    for outcome in reached:
+        state = "stopped, confirmed by the pump" if outcome.confirmed else "STOP NOT CONFIRMED"
+        sys.stderr.write(f"{outcome.device}: {state}{outcome.error and f' ({outcome.error})'}\n")
     return DONE if confirmed else ENDED_BADLY
 
 
 def _reset(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.estop import running  # noqa: PLC0415 - as above
-
+    from firmware_bridge.estop import bridge_runs  # noqa: PLC0415 - as above
     from firmware_bridge.latch import FileLatch  # noqa: PLC0415
     from firmware_bridge.runtime import latch_path  # noqa: PLC0415
 
     if not arguments.device:
         raise Usage("--reset needs --device: a latch is removed one at a time")
     path = latch_path(arguments.device)
-    if arguments.device in running():
+    if bridge_runs(arguments.device):
         sys.stderr.write(f"{arguments.device}: a bridge is running; end it first\n")
         return ENDED_BADLY
     latch = FileLatch(path)

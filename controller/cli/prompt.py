@@ -27,7 +27,7 @@ class PromptOperator:
 
     name = "operator at the terminal"
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, say: Callable[[str], None] = lambda _text: None) -> None:
         """``say`` shows one line of kind words to the person."""
         self._say = say
         self._runner: Runner | None = None
@@ -35,6 +35,10 @@ class PromptOperator:
         self._choice = ""
         self._values: dict[str, float] = {}
         self._for_id = 0
+
+    def speak_through(self, say: Callable[[str], None]) -> None:
+        """Show kind words to the person this way from now on."""
+        self._say = say
 
     def ask(self, question: Question, runner: Runner) -> None:
         self._runner = runner

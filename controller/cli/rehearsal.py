@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -22,13 +22,13 @@ from controller.log_format import Record, Stamp, longest_valid_prefix
 from controller.log_storage import MemoryStorage, Storage
 from controller.plan import Plan
 from controller.procedure import events as told
-from controller.procedure.effects import Scalar
 from controller.procedure.visit import Bounds, Recovered
 from controller.publisher import MemoryBus
 from controller.pump_hand import Pace
 from controller.runner import Observer, Operator, Runner
 from controller.samples import Samples
 from controller.telemetry import Telemetry
+from controller.tell_world import TellWorld
 from controller.vitals_link import VitalsLink
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.caps import load_caps
@@ -239,7 +239,7 @@ class Stage:
         self.vitals = VitalsLink(
             near, runner.vitals_arrived, lambda: runner.post(told.VitalsLost())
         )
-        runner.observers.append(TellWorld(self.vitals))
+        runner.observers.append(TellWorld(self.vitals, reports=False))
         self.world = world
         world.start()
 
@@ -286,18 +286,6 @@ class Stage:
             closing()
         await asyncio.gather(*self.bridges, return_exceptions=True)
         self.served.close()
-
-
-class TellWorld(Observer):
-    """Tells a simulated patient what a real one would notice: a drug given by hand."""
-
-    def __init__(self, vitals: VitalsLink) -> None:
-        self._vitals = vitals
-
-    def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
-        given = data.get("midazolam_mg")
-        if kind == "rescue" and isinstance(given, int | float):
-            self._vitals.tell({"midazolam_mg": float(given)})
 
 
 def _stamp(loop: asyncio.AbstractEventLoop) -> Stamp:

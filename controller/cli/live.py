@@ -1,0 +1,234 @@
+"""One visit in real or scaled time: world, bridge, broker and screen around the same controller.
+
+Opened from the outside in (world, log, broker, bridge) and closed from the pump outwards; whatever could
+not be opened ends the command with one line before any byte went to a pump.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from types import FrameType
+
+from controller.announcer import Announcer
+from controller.cli.live_parts import (
+    LiveSpec,
+    LogListeners,
+    bounds_at,
+    opened_log,
+    pace_at,
+    publisher_for,
+    stamp,
+    timing_at,
+)
+from controller.cli.outcome import Unreachable, Usage
+from controller.cli.prompt import PromptOperator
+from controller.cli.screen import Screen
+from controller.cli.world_child import WorldChild, start_world
+from controller.conduct import Conductor, Parts, Report
+from controller.event_log import EventLog
+from controller.procedure import events as told
+from controller.publisher import BrokerUnreachable, Publisher
+from controller.runner import Runner
+from controller.samples import Samples
+from controller.telemetry import Telemetry
+from controller.tell_world import TellWorld
+from controller.vitals_feed import Replay
+from controller.vitals_link import VitalsLink
+from firmware_bridge.clock import fresh_u16, wall_ms
+from firmware_bridge.errors import BridgeError, ConfigurationError
+from firmware_bridge.latch import FileLatch
+from firmware_bridge.protocols.pumplink_host import HostSession
+from firmware_bridge.runtime import latch_path
+from firmware_bridge.spawn import BridgeProcess, spawn_bridge
+from firmware_bridge.transports.base import Transport
+
+DRAW_S = 0.25
+"""Wall seconds between two pictures of the live view."""
+BROKER_S = 10.0
+LEAVE_S = 20.0
+"""Wall seconds that a bridge may take to stop and restore its pump after the visit."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """What a live visit left behind."""
+
+    report: Report
+    log: Path
+
+
+class LiveVisit:
+    """Everything around the controller while one visit runs."""
+
+    def __init__(self, spec: LiveSpec) -> None:
+        self._spec = spec
+        self._loop = asyncio.get_running_loop()
+        self._stack = AsyncExitStack()
+        self._bridge: BridgeProcess | None = None
+        self._world: WorldChild | None = None
+        self._runner: Runner | None = None
+        self._interrupts = 0
+        self._latch = FileLatch(latch_path(spec.device))
+        self._listeners = LogListeners(failed=self._log_failed)
+
+    async def run(self) -> Ended:
+        """The visit, from the world to the sealed log.  Raises `CommandProblem` before it has begun."""
+        async with self._stack:
+            port = await self._open_world()
+            log, path, recovered = opened_log(self._spec, self._loop, self._listeners)
+            telemetry = Telemetry(
+                device=self._spec.device, boot=log.boot, session=log.session, simulated=True
+            )
+            publisher = await self._open_publisher(telemetry, log)
+            prompt = (
+                self._spec.operator if isinstance(self._spec.operator, PromptOperator) else None
+            )
+            screen = Screen(device=self._spec.device, procedure=self._spec.plan.name, prompt=prompt)
+            announcer = Announcer(
+                telemetry,
+                publisher,
+                lambda: stamp(self._loop),
+                procedure=self._spec.plan.name,
+                drug=self._spec.plan.drug,
+                pump=self._spec.pump,
+                version=version("infusor"),
+            )
+            conductor = Conductor(
+                Parts(
+                    plan=self._spec.plan,
+                    log=log,
+                    open_bridge=lambda: self._open_bridge(port),
+                    new_session=lambda: HostSession(
+                        fresh_u16() or 1, timing=timing_at(self._spec.speed)
+                    ),
+                    operator=self._spec.operator,
+                    publisher=publisher,
+                    latch=self._latch,
+                    pace=pace_at(self._spec.speed),
+                    bounds=bounds_at(self._spec.speed, self._spec.plan),
+                    wall_ms=lambda: wall_ms(self._loop),
+                    durable=True,
+                    announcer=announcer,
+                    observers=(Samples(), screen),
+                    recovered=recovered,
+                )
+            )
+            report = await self._conduct(conductor, screen, log)
+            await publisher.close()
+        return Ended(report, path)
+
+    # --- opening --------------------------------------------------------------------------------------
+
+    async def _open_world(self) -> str:
+        """Start what is simulated; returns the pump URL with a port in it."""
+        spec = self._spec
+        if spec.simulated_pump or spec.replay is None:
+            self._world = await start_world(
+                spec.plan, seed=spec.seed, speed=spec.speed, with_pump=spec.simulated_pump
+            )
+            self._stack.push_async_callback(self._world.end)
+        if not spec.simulated_pump:
+            return spec.pump
+        if self._world is None or self._world.port is None:
+            raise Unreachable("the simulated pump has no port")
+        return f"{spec.pump.removeprefix('sim:')}:{self._world.port}"
+
+    async def _open_publisher(self, telemetry: Telemetry, log: EventLog) -> Publisher:
+        publisher = publisher_for(self._spec, telemetry, self._remote_stop, self._odd)
+        publisher.follow(log)
+        try:
+            await publisher.start(BROKER_S)
+        except BrokerUnreachable as error:
+            raise Unreachable(str(error)) from error
+        self._stack.push_async_callback(publisher.close)
+        self._listeners.advanced = publisher.log_advanced
+        return publisher
+
+    async def _open_bridge(self, url: str) -> Transport:
+        """A bridge that has met its pump; a former one of this visit is dead by now."""
+        transport, process = await spawn_bridge(url, self._spec.device, speed=self._spec.speed)
+        self._bridge = process
+        return transport
+
+    # --- the visit ------------------------------------------------------------------------------------
+
+    async def _conduct(self, conductor: Conductor, screen: Screen, log: EventLog) -> Report:
+        try:
+            runner = await conductor.start()
+        except ConfigurationError as error:
+            log.close()
+            raise Usage(str(error)) from error
+        except BridgeError as error:
+            log.close()
+            raise Unreachable(str(error)) from error
+        self._runner = runner
+        self._open_vitals(runner)
+        screen.open()
+        for line in self._spec.warnings:
+            screen.say(line, "yellow")
+        self._stack.callback(screen.close)
+        former = signal.signal(signal.SIGINT, self._interrupted)
+        signal.signal(signal.SIGTERM, self._interrupted)
+        self._stack.callback(signal.signal, signal.SIGINT, former)
+        self._spec.attach(self._loop, screen, runner, self._stack)
+        self._draw(screen, runner)
+        report = await conductor.finish()
+        await self._bridge_left()
+        return report
+
+    def _open_vitals(self, runner: Runner) -> None:
+        if self._spec.replay is not None:
+            feed = Replay(self._spec.replay, runner, self._loop)
+            self._stack.callback(feed.close)
+        elif self._world is not None:
+            link = VitalsLink(
+                self._world.vitals, runner.vitals_arrived, lambda: runner.post(told.VitalsLost())
+            )
+            runner.observers.append(TellWorld(link, reports=not self._spec.simulated_pump))
+            self._stack.callback(link.close)
+
+    def _draw(self, screen: Screen, runner: Runner) -> None:
+        if not runner.finished.done():
+            screen.draw(runner)
+            self._loop.call_later(DRAW_S * self._spec.speed, self._draw, screen, runner)
+
+    async def _bridge_left(self) -> None:
+        """The pump is restored when this returns, or the bridge has had its time."""
+        if self._bridge is None:
+            return
+        try:
+            async with asyncio.timeout(LEAVE_S * self._spec.speed):
+                await self._bridge.wait()
+        except TimeoutError:
+            self._bridge.kill()
+
+    # --- from outside ---------------------------------------------------------------------------------
+
+    def _interrupted(self, number: int, frame: FrameType | None) -> None:
+        """Ctrl-C: stop at once, from the signal handler itself; a second one leaves."""
+        self._interrupts += 1
+        if self._runner is None or self._interrupts > 1:
+            raise KeyboardInterrupt
+        self._runner.stop_from_anywhere(signal.Signals(number).name)
+
+    def _remote_stop(self, payload: bytes) -> None:
+        """A live message on the stop topic, on the publisher's thread: any body stops."""
+        if self._runner is not None:
+            self._runner.stop_from_anywhere("mqtt")
+
+    def _odd(self, what: str) -> None:
+        """Something that a person should know; from the publisher's thread."""
+        self._loop.call_soon_threadsafe(self._note_odd, what)
+
+    def _note_odd(self, what: str) -> None:
+        if self._runner is not None and not self._runner.finished.done():
+            self._runner.record("odd", {"what": what})
+
+    def _log_failed(self, error: OSError) -> None:
+        if self._runner is not None:
+            self._runner.post(told.LogFailed(str(error)))

@@ -1,0 +1,211 @@
+"""The parts of a live visit that depend on its options: bounds for the speed, log, publisher, keyboard."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+
+from controller import event_log
+from controller.cli.keyboard import Keyboard
+from controller.cli.outcome import Usage
+from controller.cli.prompt import PromptOperator
+from controller.cli.screen import Screen
+from controller.event_log import EventLog, Header, LogDamaged
+from controller.log_format import Record, Stamp
+from controller.log_storage import FileStorage
+from controller.mqtt_url import MqttAddress, Off
+from controller.plan import Plan
+from controller.procedure.table import CLOSED
+from controller.procedure.visit import Bounds, Recovered
+from controller.publisher import NullPublisher, OnStop, Publisher
+from controller.pump_hand import Pace
+from controller.replay import ReplayError, replay
+from controller.runner import Operator, Runner
+from controller.telemetry import Telemetry
+from controller.vitals_replay import Recording
+from firmware_bridge.clock import WALL_FLOOR_S, at_least_wall, fresh_boot_id, wall_ms
+from firmware_bridge.protocols.pumplink_timing import Timing
+from firmware_bridge.quantities import Duration
+
+
+@dataclass(frozen=True, slots=True)
+class LiveSpec:
+    """A live visit as it was asked for, everything checked."""
+
+    plan: Plan
+    device: str
+    pump: str
+    simulated_pump: bool
+    operator: Operator
+    replay: Recording | None
+    mqtt: MqttAddress
+    speed: float
+    seed: int
+    log_dir: Path
+    warnings: tuple[str, ...] = ()
+
+    def attach(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        screen: Screen,
+        runner: Runner,
+        stack: AsyncExitStack,
+    ) -> None:
+        """Give the keyboard to the person, where one answers the questions."""
+        if isinstance(self.operator, PromptOperator):
+            self.operator.speak_through(screen.say)
+            stack.enter_context(Keyboard(loop, self.operator.line, screen.typed))
+
+
+# --- time -------------------------------------------------------------------------------------------
+
+
+def pace_at(speed: float) -> Pace:
+    """The pace of lease and stops at this speed; none shorter than 250 ms of wall time."""
+    usual = Pace()
+    return Pace(
+        lease=Duration.from_s(at_least_wall(usual.lease.s, speed)),
+        renew_s=usual.renew_s,
+        idle_s=usual.idle_s,
+        reopen_s=at_least_wall(usual.reopen_s, speed),
+        stop_alarm_s=at_least_wall(usual.stop_alarm_s, speed),
+        stop_give_up_s=usual.stop_give_up_s * speed,  # wall time: that is what a pump needs
+    )
+
+
+def bounds_at(speed: float, plan: Plan) -> Bounds:
+    """The procedure's waiting times at this speed."""
+    usual = Bounds(data_age_s=plan.limits.data_age_s_max)
+    return Bounds(
+        data_age_s=at_least_wall(usual.data_age_s, speed),
+        command_s=usual.command_s * speed,  # a command is wire time, which does not scale
+        stop_s=usual.stop_s * speed,
+        slack_s=at_least_wall(usual.slack_s, speed),
+    )
+
+
+def timing_at(speed: float) -> Timing:
+    """How long the link to the bridge waits at this speed."""
+    usual = Timing()
+    return Timing(
+        answer_s=at_least_wall(usual.answer_s, speed),
+        estop_repeat_s=at_least_wall(usual.estop_repeat_s, speed),
+    )
+
+
+def stretched(speed: float) -> tuple[str, ...]:
+    """A sentence for every bound that scaled time stretches; they are no evidence for a requirement."""
+    if speed == 1:
+        return ()
+    floor_s = WALL_FLOOR_S * speed
+    usual, bounds, timing = Pace(), Bounds(), Timing()
+    names = {
+        "lease and dead-man": usual.lease.s,
+        "answer of the bridge": timing.answer_s,
+        "age of vitals": bounds.data_age_s,
+        "stop alarm": usual.stop_alarm_s,
+    }
+    long = [
+        f"{name} {value:g} -> {floor_s:g} s" for name, value in names.items() if value < floor_s
+    ]
+    head = f"scaled time, {speed:g} times the wall clock"
+    return (f"{head}; stretched to 250 ms of wall time: {', '.join(long) or 'nothing'}",)
+
+
+def stamp(loop: asyncio.AbstractEventLoop) -> Stamp:
+    """The time of a record: wall-clock label, and monotonic milliseconds of the loop."""
+    return Stamp(wall_ms(loop), round(loop.time() * 1_000))
+
+
+# --- the log ------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class LogListeners:
+    """Who hears of the log; filled in as the parts come to life.  Called from the writer's thread."""
+
+    advanced: Callable[[], None] = lambda: None
+    failed: Callable[[OSError], None] = lambda _error: None
+
+    def on_written(self) -> None:
+        """Records have become readable."""
+        self.advanced()
+
+    def on_failure(self, error: OSError) -> None:
+        """The log cannot be written."""
+        self.failed(error)
+
+
+def opened_log(
+    spec: LiveSpec, loop: asyncio.AbstractEventLoop, listeners: LogListeners
+) -> tuple[EventLog, Path, Recovered | None]:
+    """A new log; or the unfinished one of this device, with what it says.  Raises `Usage`."""
+    boot = f"{fresh_boot_id():08x}{os.getpid() & 0xFFFF:04x}"
+    for unfinished in event_log.open_sessions(spec.log_dir, spec.device):
+        log, records = _continued(unfinished.path, loop, boot, listeners)
+        try:
+            found = replay(records)
+        except ReplayError as error:
+            log.close()
+            raise Usage(f"{unfinished.path}: {error}; move it away to begin anew") from error
+        if found.state not in CLOSED:
+            return log, unfinished.path, found.recovered
+        log.seal({"outcome": found.outcome, "final_state": found.state.value})
+        log.close()
+    session, path = event_log.next_session(spec.log_dir, spec.device)
+    try:
+        storage = event_log.create_file(path)
+    except OSError as error:
+        raise Usage(f"--log-dir {spec.log_dir}: {error.strerror or error}") from error
+    header = Header(
+        version("infusor"),
+        spec.device,
+        spec.plan.name,
+        spec.plan.library_sha256,
+        simulated=True,
+        extra={"seed": spec.seed, "speed": spec.speed, "pump": spec.pump, "drug": spec.plan.drug},
+    )
+    log = EventLog.create(
+        storage,
+        header,
+        session=session,
+        boot=boot,
+        stamp=lambda: stamp(loop),
+        on_failure=listeners.on_failure,
+        on_written=listeners.on_written,
+    )
+    return log, path, None
+
+
+def _continued(
+    path: Path, loop: asyncio.AbstractEventLoop, boot: str, listeners: LogListeners
+) -> tuple[EventLog, tuple[Record, ...]]:
+    try:
+        return EventLog.recover(
+            FileStorage(path, existing=True),
+            boot=boot,
+            stamp=lambda: stamp(loop),
+            on_failure=listeners.on_failure,
+            on_written=listeners.on_written,
+        )
+    except (LogDamaged, OSError) as error:
+        raise Usage(f"{path}: {error}; move it away to begin anew") from error
+
+
+# --- telemetry ----------------------------------------------------------------------------------------
+
+
+def publisher_for(
+    spec: LiveSpec, telemetry: Telemetry, on_estop: OnStop, on_odd: Callable[[str], None]
+) -> Publisher:
+    """The way to the dashboards that was asked for."""
+    if isinstance(spec.mqtt, Off):
+        return NullPublisher()
+    from controller.mqtt import MqttPublisher  # noqa: PLC0415 - MQTT loads only where it is used
+
+    return MqttPublisher(spec.mqtt, telemetry, on_estop=on_estop, on_odd=on_odd)

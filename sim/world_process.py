@@ -1,0 +1,123 @@
+"""The world as a process of its own: a pump on a pseudo-terminal, a patient, and his monitor.
+
+    python -m sim.world_process '{"fd": 7, "speed": 60, "seed": 1, ...}'
+
+Vitals go out, and facts come in, over the inherited socket ``fd``; when its other end closes, the world
+ends.  One line on stdout when ready: {"ready": true, "port": "/dev/pts/3"}; ``port`` is null for a world
+without a pump of its own, whose patient is fed what a real pump reports.
+
+For bench and simulation only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+import signal
+import sys
+from dataclasses import dataclass
+
+from firmware_bridge.clock import new_loop
+from firmware_bridge.errors import Disconnected
+from firmware_bridge.transports.fd import FdTransport
+from sim.chance import Draw
+from sim.devices.new_era import NewEraPump
+from sim.drug_models import parameter_set
+from sim.mechanics import Mount
+from sim.monitor import Monitor
+from sim.patient import Patient
+from sim.serve import Served, serve_pty
+from sim.world import World
+
+
+@dataclass(frozen=True, slots=True)
+class WorldSpec:
+    """What the world is to be; see the module.  ``with_pump`` False: a real pump is connected."""
+
+    fd: int
+    speed: float
+    seed: int
+    drug: str
+    concentration_ug_ml: int
+    weight_kg: float
+    age_years: float
+    height_cm: float
+    with_pump: bool
+    diameter_um: int
+    size_nl: int
+    loaded_nl: int
+
+    def as_argument(self) -> str:
+        """The one command-line argument."""
+        return json.dumps({name: getattr(self, name) for name in self.__slots__})
+
+
+def patient_of(spec: WorldSpec, start_s: float) -> Patient:
+    """The patient that this seed draws, at the age and weight of the bench subject."""
+    return Patient(
+        parameter_set(spec.drug, age_years=spec.age_years),
+        weight_kg=spec.weight_kg,
+        age_years=spec.age_years,
+        height_cm=spec.height_cm,
+        draw=_stream(spec, "patient"),
+        start_s=start_s,
+    )
+
+
+def main() -> int:
+    """Run until the controller's end of the vitals socket closes, or SIGTERM."""
+    spec = WorldSpec(**json.loads(sys.argv[1]))
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the controller's; it ends this world
+    loop = new_loop(spec.speed)
+    asyncio.set_event_loop(loop)
+    try:
+        loop.run_until_complete(_live(spec, loop))
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
+    return 0
+
+
+async def _live(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> None:
+    ended = asyncio.Event()
+    signal.signal(signal.SIGTERM, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
+    served = _pump(spec, loop) if spec.with_pump else None
+    controller = FdTransport(spec.fd, "vitals", loop)
+    patient = patient_of(spec, loop.time())
+
+    def send(line: bytes) -> None:
+        try:
+            controller.write(line)
+        except Disconnected:
+            ended.set()
+
+    world = World(
+        patient=patient,
+        monitor=Monitor(patient, _stream(spec, "patient/monitor")),
+        concentration_ug_ml=spec.concentration_ug_ml,
+        send=send,
+        plunger=served.delivered_nl if served else None,
+    )
+    controller.start(world.hear, lambda _cause: ended.set())
+    world.start()
+    sys.stdout.write(json.dumps({"ready": True, "port": served.port if served else None}) + "\n")
+    sys.stdout.flush()
+    await ended.wait()
+    world.stop()
+    controller.close()
+    if served:
+        served.close()
+
+
+def _pump(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> Served:
+    mount = Mount(spec.diameter_um, spec.size_nl, spec.loaded_nl)
+    return serve_pty(NewEraPump(mount=mount), loop)
+
+
+def _stream(spec: WorldSpec, name: str) -> Draw:
+    return random.Random(f"{spec.seed}:{name}").random  # noqa: S311 - a simulation, not a secret
+
+
+if __name__ == "__main__":
+    sys.exit(main())
