@@ -34,11 +34,13 @@ LARGEST_DIAMETER_UM = 80_000
 
 SAFE_S_MAX = 255
 BAUD_RATES = ("300", "1200", "2400", "9600", "19200")
-TRIGGERS = ("FT", "FH", "F2", "LE", "ST", "T2", "SP", "P2")
+TRIGGERS = ("FT", "FH", "F2", "LE", "ST", "T2", "SP", "P2", "RL", "RH", "SL", "SH")
+"""The last four (levels instead of edges) are not in every manual, but hosts know them."""
+
 INPUT_PINS = ("2", "3", "4", "6")
 """Pins with a TTL input; hosts ask for pin 2."""
 
-_RATE = re.compile(r"C?([0-9.]+)(UM|MM|UH|MH)?")
+_RATE = re.compile(r"C?([0-9.]*)(UM|MM|UH|MH)?")
 _VOLUME = re.compile(r"([0-9.]*)(UL|ML)?")
 _ADDRESS = re.compile(r"([0-9]*)(?:B([0-9]+))?")
 
@@ -61,11 +63,15 @@ def _number(program: Program, thousandths: int) -> str:
     return format_number(thousandths, point_from_1000=point)
 
 
+def _parsed(program: Program, text: str) -> int:
+    return parse_number(text, cut_decimals=program.quirks.excess_decimals == "cut")
+
+
 def _diameter(program: Program, argument: str) -> str:
     settings = program.state.settings
     if not argument:
         return _number(program, settings.diameter)
-    value = parse_number(argument)
+    value = _parsed(program, argument)
     program.require_still()
     if not SMALLEST_DIAMETER_UM <= value <= LARGEST_DIAMETER_UM:
         raise Refusal(OUT_OF_RANGE)
@@ -82,15 +88,17 @@ def _rate(program: Program, argument: str) -> str:
     if not argument:
         return _number(program, phase.rate) + phase.rate_unit
     match = _RATE.fullmatch(argument)
-    if match is None:
+    if match is None or argument == "C":
         raise Refusal(UNKNOWN)
-    value, unit = parse_number(match[1]), match[2] or phase.rate_unit
+    value = _parsed(program, match[1]) if match[1] else phase.rate
+    unit = match[2] or phase.rate_unit
     if run.running:
         if run.status == "X" or unit != phase.rate_unit or phase.function != "RAT":
             raise Refusal(NOT_NOW)
         _refuse_at_phase_start(program)
     slowest, fastest = rate_limits_nl_h(program.state.settings.diameter)
-    if not slowest <= value * RATE_UNITS_NL_H[unit] <= fastest:
+    never_set = not (match[1] or phase.rate)
+    if not (never_set or slowest <= value * RATE_UNITS_NL_H[unit] <= fastest):
         raise Refusal(OUT_OF_RANGE)
     phase.rate, phase.rate_unit = value, unit
     if run.running:
@@ -110,7 +118,7 @@ def _volume(program: Program, argument: str) -> str:
     number, unit = match[1], match[2]
     if number and unit and program.quirks.vol_combined == "refuse":
         raise Refusal(UNKNOWN)
-    value = parse_number(number) if number else program.phase.volume
+    value = _parsed(program, number) if number else program.phase.volume
     program.require_still()
     program.cancel_pause()
     program.phase.volume = value
@@ -262,6 +270,14 @@ def _alarm_sound(program: Program, argument: str) -> str:
     return ""
 
 
+def _low_noise(program: Program, argument: str) -> str:
+    """Quiet motor: known from a host only; stored, and without an effect here."""
+    if not argument:
+        return str(program.state.settings.low_noise)
+    program.state.settings.low_noise = parse_whole(argument, 0, 1)
+    return ""
+
+
 def _lockout(program: Program, argument: str) -> str:
     if not argument:
         return str(program.state.settings.locked)
@@ -329,6 +345,7 @@ _COMMANDS: dict[str, Command] = {
     "ADR": _address,
     "RESET": _reset,
     "AL": _alarm_sound,
+    "LN": _low_noise,
     "LOC": _lockout,
     "PF": _power_fail,
     "BUZ": _buzzer,

@@ -1,8 +1,9 @@
 """Numbers as a New Era pump reads, limits and writes them.
 
 Inside, a number is a whole count of thousandths, because three decimals are all the protocol has.
-Read: four digits and one point at most, anywhere or nowhere (``1234.``, ``.5``, ``600``).  Written:
-five characters, four digits and a point.
+Read: four digits and one point at most, anywhere or nowhere (``1234.``, ``.5``, ``600``); of longer
+decimals, which hosts in the field send (``26.700``), what fits.  Written: five characters, four digits
+and a point.
 """
 
 from __future__ import annotations
@@ -41,14 +42,23 @@ BAD_PACKET = "?COM"
 IGNORED = "?IGN"
 
 
-def parse_number(text: str) -> int:
-    """Thousandths.  Raises `Refusal`: ``?`` for what is no number, ``?OOR`` for too many digits."""
+def parse_number(text: str, *, cut_decimals: bool = True) -> int:
+    """Thousandths.  Raises `Refusal`: ``?`` for what is no number, ``?OOR`` for one that is too long.
+
+    Decimals that do not fit are cut off, or refused (quirk ``excess_decimals``); a number that would be
+    cut down to nothing is refused, because a volume of nothing means "without end".
+    """
     match = _NUMBER.fullmatch(text)
     if match is None or text in {"", "."}:
         raise Refusal(UNKNOWN)
     whole, decimals = match[1], match[2] or ""
     if len(whole) + len(decimals) > _MAX_DIGITS or len(decimals) > _MAX_DECIMALS:
-        raise Refusal(OUT_OF_RANGE)
+        whole = whole.lstrip("0")
+        kept = decimals[: min(_MAX_DECIMALS, _MAX_DIGITS - len(whole))]
+        nothing_left = not (whole or kept.strip("0"))
+        if not cut_decimals or len(whole) > _MAX_DIGITS or (nothing_left and decimals.strip("0")):
+            raise Refusal(OUT_OF_RANGE)
+        decimals = kept
     return int(whole or "0") * 1_000 + int(decimals.ljust(_MAX_DECIMALS, "0"))
 
 

@@ -37,6 +37,9 @@ class Quirks:
     """Factory setting of program phase 2; ``continuous`` never stops at a target unless programmed."""
     vol_combined: Literal["accept", "refuse"] = "accept"
     """``VOL 1 ML``: value and unit in one command."""
+    excess_decimals: Literal["cut", "refuse"] = "cut"
+    """``VOL 26.700``: decimals beyond four digits are cut off, as hosts that send them expect, or
+    answered ``?OOR``, as the manual's syntax would have it."""
     reply_address_digits: Literal["2", "1"] = "2"
     """Addresses below 10 are answered as ``05`` or as ``5``."""
 

@@ -54,6 +54,7 @@ class Settings:
     trigger: str = "FT"
     alarm_sound: int = 0
     locked: int = 0
+    low_noise: int = 0
     power_fail: int = 0
     baud: int = 19_200
 

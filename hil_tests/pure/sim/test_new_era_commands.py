@@ -88,9 +88,30 @@ def test_what_is_no_number_is_refused_and_changes_nothing(text: str) -> None:
     ]
 
 
-@pytest.mark.parametrize("text", ["10000", "12345.", "1.0000", "0.0001", "26.700", ".1234"])
-def test_a_number_with_too_many_digits_is_out_of_range(text: str) -> None:
-    assert awake().ask(f"VOL{text}") == "00S?OOR"
+@pytest.mark.parametrize("text", ["10000", "12345.", "99999.9", "0.0001", "0.0009", ".00001"])
+def test_a_number_that_is_too_large_or_cut_to_nothing_is_out_of_range(text: str) -> None:
+    host = programmed()
+    assert host.ask(f"VOL{text}") == "00S?OOR"
+    assert host.ask("VOL") == "00S20.00ML"
+
+
+@pytest.mark.parametrize(
+    ("sent", "read"),
+    [
+        ("26.700", "26.70"),
+        ("14.567", "14.56"),
+        ("1.0000", "1.000"),
+        ("0.125500", "0.125"),
+        ("012.34", "12.34"),
+        ("1234.9", "1234."),
+        (".1239", "0.123"),
+        ("0.0000", "0.000"),
+    ],
+)
+def test_decimals_that_do_not_fit_are_cut_off(sent: str, read: str) -> None:
+    host = awake()
+    host.tell(f"VOL {sent}")
+    assert host.ask("VOL") == f"00S{read}ML"
 
 
 @pytest.mark.parametrize(
@@ -118,6 +139,14 @@ def test_a_rate_is_exactly_what_was_sent(sent: str, nl_h: int) -> None:
     host = programmed()
     host.tell(f"RAT{sent}", "RUN")
     assert host.pump.truth().rate_nl_h == nl_h
+
+
+def test_a_unit_alone_keeps_the_number() -> None:
+    host = awake()
+    host.tell("RAT MM", "RAT 1", "RAT UM")
+    assert host.ask("RAT") == "00S1.000UM"
+    assert host.ask("RATUH") == "00S?OOR"
+    assert host.ask("RATC") == "00S?"
 
 
 # -- rate limits --------------------------------------------------------------------------------------
@@ -261,7 +290,7 @@ def test_reset_clears_program_address_and_safe_mode() -> None:
     assert host.wait(100.0) == []
 
 
-@pytest.mark.parametrize("mnemonic", ["AL", "LOC", "PF", "BUZ", "OUT", "OUT5"])
+@pytest.mark.parametrize("mnemonic", ["AL", "LOC", "LN", "PF", "BUZ", "OUT", "OUT5"])
 def test_a_switch_is_set_and_read(mnemonic: str) -> None:
     host = awake()
     assert host.ask(mnemonic) == "00S0"
@@ -286,7 +315,7 @@ def test_inputs_can_be_read_and_have_two_levels() -> None:
     assert [host.ask("IN9"), host.ask("IN"), host.ask("INX")] == ["00S?OOR", "00S?", "00S?"]
 
 
-@pytest.mark.parametrize("trigger", ["FT", "FH", "F2", "LE", "ST", "T2", "SP", "P2"])
+@pytest.mark.parametrize("trigger", ["FT", "FH", "F2", "LE", "ST", "T2", "SP", "P2", "RL", "SH"])
 def test_triggers_are_stored(trigger: str) -> None:
     host = awake()
     host.tell(f"TRG {trigger}")

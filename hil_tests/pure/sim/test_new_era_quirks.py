@@ -133,6 +133,14 @@ def test_vol_combined(position: str, answer: str) -> None:
     host.tell("VOL 2", "VOL ML")
 
 
+@pytest.mark.parametrize(("position", "answer"), [("cut", "00S"), ("refuse", "00S?OOR")])
+def test_excess_decimals(position: str, answer: str) -> None:
+    host = awake(Quirks.parse([f"excess_decimals={position}"]))
+    for command in ("VOL26.700", "RAT26.700MH", "DIA14.567", "VOL0012.3"):
+        assert host.ask(command) == answer
+    host.tell("VOL26.70")
+
+
 @pytest.mark.parametrize(("position", "text"), [("2", "05S"), ("1", "5S")])
 def test_reply_address_digits(position: str, text: str) -> None:
     host = Host(NewEraPump(address=5, quirks=Quirks.parse([f"reply_address_digits={position}"])))
