@@ -184,7 +184,8 @@ def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
     if question is not None:
         draft.close(question)
         phase.expired(draft, question)
-    elif name == VITALS_TIMER:
+        return
+    if name == VITALS_TIMER:
         vitals_watch.timer_fired(draft)
     elif name == STOP_TIMER:
         _stop_unconfirmed(draft, "no confirmation of the stop came")
@@ -192,6 +193,9 @@ def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
         _command_late(draft)
     else:
         phase.timer(draft, name)
+        return
+    if draft.trigger is None:
+        phase.progressed(draft)
 
 
 # --- commands -------------------------------------------------------------------------------------

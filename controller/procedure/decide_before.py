@@ -143,14 +143,18 @@ def _baseline_entered(draft: Draft, previous: State) -> None:
 
 
 def _baseline_progressed(draft: Draft) -> None:
-    """Ask for the test bolus as soon as scores, vitals, link and self-test allow it."""
-    if draft.trigger is not None or draft.visit.question("confirm") is not None:
+    """Ask for the test bolus while scores, vitals, link and self-test allow it, and only then."""
+    if draft.trigger is not None:
         return
     pump = draft.visit.pump
     if pump.link_up and pump.tested_boot_id != pump.boot_id:
         configure(draft)
-    if _vitals_good(draft) and not _not_ready(draft):
+    ready = _vitals_good(draft) and not _not_ready(draft)
+    asked = draft.visit.question("confirm") is not None
+    if ready and not asked:
         _propose_test_bolus(draft)
+    elif asked and not ready:
+        draft.withdraw("confirm")
 
 
 def _vitals_good(draft: Draft) -> bool:
@@ -205,10 +209,6 @@ def _baseline_answered(draft: Draft, said: Said) -> None:
     draft.close(said.question)
     if said.answer.choice == "refuse":
         draft.abort(f"test bolus refused by {said.by or 'unknown'}")
-        return
-    why = _not_ready(draft)
-    if why:
-        draft.refuse("confirm", why)
         return
     draft.record("confirmed", token=said.question.token, by=said.by)
     draft.go(Trigger.BASELINE_DONE)

@@ -111,13 +111,24 @@ def _progressed(draft: Draft) -> None:
         if not visit.chart.acknowledged:
             draft.chart(acknowledged=True)
             draft.do(AcknowledgeAlarms(visit.pump.alarms))
-    elif visit.pump.tested_boot_id != visit.pump.boot_id:
-        configure(draft)
     elif visit.pump.stopping and STOP_TIMER not in visit.deadlines:
         # The last stop went unconfirmed while the cable was out: it must be confirmed now.
         draft.stop("make sure that the pump stands still")
     elif _settled(visit):
+        _test_or_resume(draft)
+
+
+def _test_or_resume(draft: Draft) -> None:
+    """A bridge that was not tested is tested first, unless resuming leads to the self-test anyway.
+
+    Only once the count is settled: telling a pump its syringe may clear its counter.
+    """
+    target, _ = resume_target(draft.visit)
+    tested = draft.visit.pump.tested_boot_id == draft.visit.pump.boot_id
+    if tested or target is Trigger.RESUME_SELF_TEST:
         _resume(draft)
+    else:
+        configure(draft)
 
 
 def _test_failed(visit: Visit) -> str:

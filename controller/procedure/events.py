@@ -176,6 +176,9 @@ Event = (
 )
 
 
+_NOT_VITALS = ("seq", "t_s", "invalid", "signs", "model")
+
+
 def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     """The event for one line of the monitor, whatever is in it: what is no finite number is dropped.
 
@@ -183,7 +186,8 @@ def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     """
     named = raw.get("invalid")
     invalid = named if isinstance(named, list | tuple) else ()
-    sample = {k: float(v) for k, v in raw.items() if k not in invalid and _is_number(v)}
+    dropped = {*_NOT_VITALS, *(name for name in invalid if isinstance(name, str))}
+    sample = {k: float(v) for k, v in raw.items() if k not in dropped and _is_number(v)}
     seq = raw.get("seq")
     signs = raw.get("signs")
     plain = {k: v for k, v in signs.items() if _is_sign(v)} if isinstance(signs, Mapping) else {}

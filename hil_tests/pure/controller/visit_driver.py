@@ -6,6 +6,7 @@ rule of the procedure.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from controller.library import load_library
@@ -97,7 +98,7 @@ class FakePump:
 
     def start(self, effect: StartBolus | StartInfusion, now: float) -> Result:
         self.starts.append(effect)
-        self.rate = Rate(effect.rate.nl_h * self.accepted_rate_pct // 100)
+        self.rate = Rate(-(-effect.rate.nl_h * self.accepted_rate_pct // 100))
         self.target, self.infused = effect.volume, Volume(0)
         self.state, self.started_at = PumpState.RUNNING, now
         return Result(effect.command_id, Ending.ACCEPTED, Code.OK, self.rate, self.target)
@@ -157,7 +158,7 @@ class Stage:
                 events.insert(0, Entered(previous))
             events.extend(answers)
 
-    def _carry_out(self, effect: Effect) -> list[Event]:  # noqa: C901, PLR0912  (one arm per effect)
+    def _carry_out(self, effect: Effect) -> list[Event]:  # noqa: C901  (one arm per effect)
         self.effects.append(effect)
         match effect:
             case StartTimer():
@@ -254,8 +255,12 @@ class Stage:
     def asked(self, kind: str) -> bool:
         return any(q.kind == kind for q in self.questions.values())
 
-    def answer(self, kind: str, choice: str = "", by: str = "nurse", **values: float) -> None:
-        question = self.ask(kind)
+    def answer(self, kind: str, choice: str = "", **values: float) -> None:
+        self.say(self.ask(kind), choice, values)
+
+    def say(
+        self, question: Question, choice: str, values: Mapping[str, float], by: str = "nurse"
+    ) -> None:
         reply = answer_to(question, choice, values)
         self.feed(Answered(question.id, reply.choice, reply.values, by, reply.token))
 
@@ -263,7 +268,7 @@ class Stage:
         """Yes, as proposed."""
         question = self.ask(kind)
         assert question.proposed is not None
-        self.answer(kind, question.proposed.choice, **question.proposed.values)
+        self.say(question, question.proposed.choice, question.proposed.values)
 
     # --- ways to a state ---
 

@@ -1,0 +1,228 @@
+"""Rescue, recovery, and the ends."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from controller.library import load_library
+from controller.procedure.effects import Outcome, StopPump
+from controller.procedure.events import (
+    EmergencyStopRequested,
+    Failed,
+    LinkLost,
+    LogFailed,
+    StopConfirmed,
+    StopUnconfirmed,
+)
+from controller.procedure.table import State
+from controller.procedure.visit import begin
+from hil_tests.pure.controller.visit_driver import GOOD, Stage
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+def rescued(stage: Stage) -> Stage:
+    stage.to_observing()
+    stage.answer("response", "anxiety")
+    return stage
+
+
+def test_the_rescue_prompts_midazolam_within_its_limits_and_records_it(stage: Stage) -> None:
+    question = rescued(stage).ask("rescue_drug")
+    assert question.values["midazolam_mg"].max == 5
+    for part in ("first dose at most 2.5 mg", "every 2 min", "5 mg in all", "Watch breathing"):
+        assert part in question.text
+    stage.answer("rescue_drug", "given", midazolam_mg=2)
+    assert stage.state is State.RECOVERING
+    record = next(r for r in stage.records if r.kind == "rescue")
+    assert record.data["dose_mg"] == 2
+
+
+def test_an_older_subject_is_prompted_with_less(stage: Stage) -> None:
+    stage.plan = replace(stage.plan, rescue=load_library().rescue(60))
+    stage.visit = begin(stage.plan)
+    question = rescued(stage).ask("rescue_drug")
+    assert question.values["midazolam_mg"].max == 3.5
+    assert "first dose at most 1.5 mg" in question.text
+
+
+def test_more_than_the_limit_is_not_taken_and_declined_needs_no_dose(stage: Stage) -> None:
+    rescued(stage).answer("rescue_drug", "given", midazolam_mg=5.5)
+    assert stage.state is State.RESCUE
+    stage.answer("rescue_drug", "declined")
+    assert stage.state is State.RECOVERING
+
+
+def test_a_rescue_nobody_records_raises_an_alarm_and_ends_in_an_abort(stage: Stage) -> None:
+    rescued(stage).run(1_201)
+    assert "unanswered" in stage.alarms
+    stage.run(14_400)
+    assert stage.state is State.ABORTED
+
+
+def test_a_rescued_visit_ends_as_rescued_an_hour_after_the_midazolam(stage: Stage) -> None:
+    rescued(stage).run(300)
+    stage.agree("rescue_drug")
+    stage.run(3_595)
+    assert not stage.asked("recovery_scores")
+    stage.run(6)
+    stage.agree("recovery_scores")
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.RESCUED]
+
+
+def test_recovery_takes_an_hour_from_the_last_dose(stage: Stage) -> None:
+    stage.to_recovering()
+    stage.run(3_595)
+    assert not stage.asked("recovery_scores")
+    stage.run(6)
+    assert stage.asked("recovery_scores")
+
+
+def test_a_visit_without_a_dose_need_not_wait(stage: Stage) -> None:
+    from firmware_bridge.messages import Ending  # noqa: PLC0415
+
+    stage.pump.endings["StartBolus"] = Ending.REFUSED
+    stage.to_confirm().agree("confirm")
+    stage.answer("holding", "recover")
+    stage.run(1)
+    assert stage.asked("recovery_scores")
+
+
+@pytest.mark.parametrize(
+    ("score", "value", "why"),
+    [
+        ("sedation_0_4", 2, "sedation"),
+        ("nausea_0_3", 2, "nausea"),
+        ("walking_ok", 0, "walk safely"),
+    ],
+)
+def test_an_unfit_patient_is_asked_about_again_later(
+    stage: Stage, score: str, value: float, why: str
+) -> None:
+    stage.to_recovering().run(3_610)
+    good = {
+        "pain_0_10": 3.0,
+        "mood_0_10": 6.0,
+        "sedation_0_4": 0.0,
+        "nausea_0_3": 0.0,
+        "walking_ok": 1.0,
+    }
+    stage.answer("recovery_scores", **{**good, score: value})
+    assert why in stage.why_refused()
+    assert not stage.asked("discharge")
+    stage.run(601)
+    stage.answer("recovery_scores", **good)
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.COMPLETED]
+
+
+@pytest.mark.parametrize(
+    ("values", "why"),
+    [
+        ({"escort_present": 0.0, "instructions_given": 1.0}, "no escort"),
+        ({"escort_present": 1.0, "instructions_given": 0.0}, "instructions"),
+    ],
+)
+def test_a_discharge_is_refused_with_its_reason(
+    stage: Stage, values: dict[str, float], why: str
+) -> None:
+    stage.to_recovering().run(3_610)
+    stage.agree("recovery_scores")
+    stage.answer("discharge", "discharge", **values)
+    assert stage.state is State.RECOVERING
+    assert why in stage.why_refused()
+    stage.run(601)
+    assert stage.asked("recovery_scores")
+
+
+def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
+    stage.to_recovering().run(3_610)
+    stage.agree("recovery_scores")
+    stage.answer("discharge", "not_yet")
+    assert "not yet, says nurse" in stage.why_refused()
+    stage.run(601)
+    stage.vitals = {**GOOD, "nibp_sys_mmhg": 85.0}
+    stage.run(2)
+    assert stage.state is State.RECOVERING  # alarms only: nothing is being delivered
+    assert "vitals.nibp_sys_mmhg" in stage.alarms
+    stage.agree("recovery_scores")
+    assert "below 90" in stage.why_refused()
+
+
+def test_four_hours_unfit_end_in_an_abort(stage: Stage) -> None:
+    stage.to_recovering().run(14_401)
+    assert stage.state is State.ABORTED
+    assert stage.outcomes == [Outcome.ABORTED]
+    assert "recovery" in stage.alarms
+
+
+def test_an_abort_waits_for_the_stop_before_it_is_finished(stage: Stage) -> None:
+    stage.to_infusing()
+    stage.pump.answers_stop = False
+    stage.answer("supervise", "abort")
+    assert stage.state is State.ABORTED
+    assert not stage.outcomes
+    stage.feed(StopConfirmed())
+    assert stage.outcomes == [Outcome.ABORTED]
+
+
+def test_an_abort_whose_stop_is_not_confirmed_is_a_fault(stage: Stage) -> None:
+    stage.to_infusing()
+    stage.pump.fails_stop = True
+    stage.answer("supervise", "abort")
+    assert stage.state is State.FAULT
+    assert stage.outcomes == [Outcome.FAULT]
+
+
+def test_an_emergency_stop_is_finished_even_if_the_pump_never_answers(stage: Stage) -> None:
+    stage.to_infusing()
+    stage.pump.answers_stop = False
+    stage.feed(EmergencyStopRequested("nurse"))
+    assert not stage.outcomes
+    stage.run(11)
+    assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
+    assert "stop.unconfirmed" in stage.alarms
+
+
+def test_an_emergency_stop_after_the_end_counts(stage: Stage) -> None:
+    stage.to_recovering().discharge()
+    stage.feed(EmergencyStopRequested("page"))
+    assert stage.outcomes == [Outcome.COMPLETED, Outcome.EMERGENCY_STOPPED]
+
+
+def test_a_fault_from_any_state_stops_the_pump_once(stage: Stage) -> None:
+    stage.to_baseline().feed(Failed("another pump answers"))
+    assert stage.state is State.FAULT
+    assert any(isinstance(e, StopPump) for e in stage.effects)
+    stage.feed(Failed("again"))
+    assert stage.outcomes == [Outcome.FAULT]
+    assert "stopped already" in stage.why_refused()
+
+
+def test_after_the_end_nothing_alarms_any_more(stage: Stage) -> None:
+    stage.to_recovering().discharge()
+    stage.vitals = None
+    stage.run(60)
+    stage.feed(LinkLost())
+    stage.feed(LogFailed("sealed"))
+    assert not stage.alarms
+
+
+def test_trouble_in_recovery_alarms_and_changes_nothing(stage: Stage) -> None:
+    stage.to_recovering()
+    stage.feed(LogFailed("disk full"))
+    stage.feed(LinkLost("unplugged"))
+    assert stage.alarms.keys() == {"log", "link"}
+    assert stage.state is State.RECOVERING
+
+
+def test_an_unconfirmed_stop_in_recovery_of_a_reachable_pump_is_a_fault(stage: Stage) -> None:
+    stage.to_recovering()
+    stage.feed(StopUnconfirmed("it still turns"))
+    assert stage.state is State.FAULT

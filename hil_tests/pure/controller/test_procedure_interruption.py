@@ -1,0 +1,221 @@
+"""A controller that died: the log is replayed, the pump is read, and a person is asked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from controller.procedure.effects import Outcome, StartBolus, StartInfusion, StopPump
+from controller.procedure.events import Interrupted, Started
+from controller.procedure.table import State
+from controller.procedure.visit import Delivery, Kind, Recovered, Status
+from controller.replay import replay
+from firmware_bridge.messages import PumpState, Snapshot
+from firmware_bridge.quantities import Mass, Rate, Volume
+from hil_tests.pure.controller.visit_driver import Stage, snapshot
+
+
+def after_crash(before: Stage, pump: Snapshot | None) -> Stage:
+    """A new controller with the old one's log, and a pump that the new bridge has stopped and read."""
+    log = [{"kind": record.kind, **record.data} for record in before.records]
+    stage = Stage(before.plan)
+    stage.now = 50.0
+    stage.pump.boot_id = 99
+    if pump is not None:
+        stage.pump.infused = pump.infused
+    stage.feed(Interrupted(replay(log).recovered, pump))
+    return stage
+
+
+def stopped_at(stage: Stage) -> Snapshot:
+    stage.pump.advance(stage.now)
+    return snapshot(PumpState.STOPPED, stage.pump.infused)
+
+
+def titrating(stage: Stage) -> Stage:
+    stage.to_observing().respond("nothing", dose_mg=5)
+    return stage
+
+
+@pytest.mark.parametrize(
+    ("way", "choice_leads_to"),
+    [
+        (Stage.to_baseline, State.SELF_TEST),
+        (Stage.to_observing, State.OBSERVING),
+        (titrating, State.OBSERVING),
+        (Stage.to_infusing, State.INFUSING),
+    ],
+)
+def test_after_a_crash_it_holds_and_resumes_where_the_diagram_says(
+    way: Callable[[Stage], Stage], choice_leads_to: State
+) -> None:
+    before = way(Stage())
+    before.run(20)
+    stage = after_crash(before, stopped_at(before))
+    assert stage.path == [State.PREPARING, State.HOLDING]
+    assert "interrupted" in stage.ask("holding").text
+    assert isinstance(next(e for e in stage.effects if isinstance(e, StopPump)), StopPump)
+    stage.run(3)
+    assert stage.state is State.HOLDING
+    stage.answer("holding", "resume")
+    assert choice_leads_to in stage.path
+    assert stage.self_tests == 1
+    assert not [e for e in stage.effects if isinstance(e, StartBolus | StartInfusion)]
+
+
+def test_it_never_resumes_by_itself() -> None:
+    before = Stage().to_infusing()
+    before.run(100)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(1_801)
+    assert stage.state is State.RECOVERING
+    assert not stage.pump.starts
+
+
+def test_the_rest_of_the_infusion_is_what_the_pump_says_was_not_given() -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    pump = stopped_at(before)
+    stage = after_crash(before, pump)
+    stage.run(3)
+    stage.answer("holding", "resume")
+    stage.agree("confirm")
+    assert stage.pump.starts[-1].volume.nl == 2_500_000 - pump.infused.nl
+    assert stage.visit.account.required == Mass.from_mg(10)
+
+
+@pytest.mark.parametrize("off_ml", [-0.06, 0.06])
+def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: float) -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    pump = stopped_at(before)
+    other = replace(pump, infused=Volume(pump.infused.nl + int(off_ml * 1e6)))
+    stage = after_crash(before, other)
+    question = stage.ask("holding")
+    assert "resume" not in question.choices
+    assert "delivery.disagreement" in stage.alarms
+    stage.run(3)
+    assert stage.visit.account.infusion_counted >= before.visit.account.infusion_delivered
+
+
+def test_a_pump_that_cannot_be_read_counts_as_having_given_everything() -> None:
+    before = Stage().to_infusing()
+    before.run(60)
+    stage = after_crash(before, None)
+    assert "resume" not in stage.ask("holding").choices
+    assert stage.visit.account.given(stage.now).visit == Mass.from_mg(35)
+    stage.answer("holding", "recover")
+    assert stage.state is State.RECOVERING
+
+
+def test_an_interrupted_bolus_counts_whole_until_the_pump_says_otherwise() -> None:
+    before = Stage().to_test_bolus()
+    before.run(30)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    assert stage.visit.account.required == Mass.from_mg(5)
+    stage.answer("holding", "resume")
+    assert stage.state is State.OBSERVING
+    stage.answer("response", "nothing", dose_mg=5)
+    assert stage.state is State.OBSERVING  # ten minutes count from the restart
+    assert "600 s" in stage.refused[-1].why
+
+
+@pytest.mark.parametrize("way", ["rescue", "recovering"])
+def test_after_rescue_or_recovery_nothing_is_resumed(way: str) -> None:
+    before = Stage()
+    if way == "rescue":
+        before.to_observing().answer("response", "anxiety")
+    else:
+        before.to_recovering()
+    stage = after_crash(before, stopped_at(before))
+    assert stage.ask("holding").choices == ("recover", "anxiety", "abort")
+    stage.answer("holding", "recover")
+    stage.discharge()
+    assert stage.outcomes == [Outcome.RESCUED if way == "rescue" else Outcome.COMPLETED]
+
+
+def test_a_crash_while_holding_remembers_where_it_came_from() -> None:
+    before = Stage().to_infusing()
+    before.run(100)
+    before.answer("supervise", "hold")
+    before.run(3)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    stage.answer("holding", "resume")
+    assert stage.state is State.INFUSING
+
+
+def test_a_crash_after_a_crash_is_still_a_crash() -> None:
+    before = Stage().to_infusing()
+    before.run(100)
+    once = after_crash(before, stopped_at(before))
+    once.run(3)
+    once.records = [*before.records, *once.records]
+    twice = after_crash(once, stopped_at(once))
+    twice.run(3)
+    twice.answer("holding", "resume")
+    assert twice.state is State.INFUSING
+    twice.agree("confirm")
+    assert twice.pump.starts[-1].volume.nl == 2_500_000 - once.pump.infused.nl
+
+
+@pytest.mark.parametrize(
+    ("state", "end"),
+    [
+        (State.EMERGENCY_STOPPED, Outcome.EMERGENCY_STOPPED),
+        (State.FAULT, Outcome.FAULT),
+    ],
+)
+def test_a_latched_end_stays_one(state: State, end: Outcome) -> None:
+    stage = Stage()
+    stage.feed(Interrupted(Recovered(state, None, ())))
+    assert stage.outcomes == [end]
+
+
+def test_an_interruption_of_a_visit_that_has_begun_is_refused() -> None:
+    stage = Stage()
+    stage.feed(Started())
+    stage.feed(Interrupted(Recovered(State.INFUSING, None, ())))
+    assert stage.state is State.PREPARING
+
+
+def test_an_order_that_never_left_gave_nothing() -> None:
+    ordered = Delivery(5, Kind.TEST, Mass.from_mg(10), Volume.from_ml(1), Rate.from_ml_h(60))
+    stage = Stage()
+    stage.feed(Interrupted(Recovered(State.TEST_BOLUS, None, (ordered,), next_id=6)))
+    assert stage.visit.account.given(stage.now).visit == Mass(0)
+    stage.run(2)
+    stage.answer("holding", "resume")
+    assert State.SELF_TEST in stage.path
+
+
+def test_a_start_whose_answer_never_came_counts_whole() -> None:
+    sent = Delivery(
+        5, Kind.TEST, Mass.from_mg(10), Volume.from_ml(1), Rate.from_ml_h(60), Status.STARTING
+    )
+    stage = Stage()
+    stage.feed(Interrupted(Recovered(State.TEST_BOLUS, None, (sent,), next_id=6), snapshot()))
+    stage.run(5)
+    assert stage.visit.account.given(stage.now).test == Mass.from_mg(10)
+
+
+def test_hold_effect_asks_a_person_once_the_times_are_lost() -> None:
+    before = Stage()
+    before.plan = replace(before.plan, infusion=replace(before.plan.infusion, name="hold_effect"))
+    before.visit = replace(before.visit, plan=before.plan)
+    before.to_observing().respond("dissociation")
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    stage.answer("holding", "resume")
+    assert "times of the test doses were lost" in stage.ask("infusion_dose").text
+
+
+def test_motor_time_before_the_crash_is_not_forgotten() -> None:
+    before = Stage().to_infusing()
+    before.run(1_350)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    assert stage.visit.account.motor_s(stage.now) == pytest.approx(1_352, abs=30)
