@@ -35,8 +35,11 @@ from firmware_bridge.protocols.new_era_replies import (
 from firmware_bridge.quantities import Duration
 
 _STRAYS = 4  # frames of no use that one request outlives; more is a babbling line
-_ROUNDS = 6  # exchanges that one question may take, alarms and damaged packets included
-_SILENCES = 2  # unanswered tries of one question
+_ROUNDS = 8  # exchanges that one question may take, alarms and damaged packets included
+_SILENCES = (
+    3  # unanswered tries of one question: a line that loses one in twenty fails it once in 8000
+)
+_UNKNOWN = 2  # times that an unknown command is taken for one that was damaged, where no CRC tells
 _NO_HUSH = Duration(0)
 _DIGITS = re.compile(r"[0-9]{1,3}", re.ASCII)
 
@@ -135,7 +138,7 @@ class Wire:
 
         Raises `NoAnswer`; `PumpRefused`; `PumpInAlarm` at an alarm, unless ``patient``.
         """
-        silences = 0
+        silences = unknown = 0
         for _ in range(_ROUNDS):
             reply = yield from self.fresh(text, fits, patient=patient)
             if reply is None:
@@ -144,6 +147,8 @@ class Wire:
                     break
             elif reply.status == "A" and patient:
                 continue
+            elif reply.error == "?" and unknown < _UNKNOWN and self.reader.accept_basic:
+                unknown += 1
             elif reply.status == "A" or (reply.error and reply.error not in RETRYABLE):
                 raise refusal(reply, text)
             elif not reply.error:

@@ -57,11 +57,23 @@ def test_a_question_that_always_arrives_damaged_is_given_up(ready: NewEra, pump:
         play(ready.read(), ready, pump)
 
 
-def test_a_question_lost_twice_is_given_up_before_the_start(ready: NewEra, pump: Double) -> None:
+def test_a_command_damaged_in_basic_mode_is_sent_again(dialect: NewEra, pump: Double) -> None:
+    def damage(number: int, text: str) -> None:
+        pump.overrides = {text: "S?"} if number % 3 == 1 else {}
+
+    pump.at = damage
+    play(dialect.connect(), dialect, pump)
+    play(dialect.configure(BD_20), dialect, pump)
+    assert pump.settings["TRG"] == "SP"
+
+
+def test_a_question_lost_three_times_is_given_up_before_the_start(
+    ready: NewEra, pump: Double
+) -> None:
     pump.lose_answer = lambda _number, text: text == "DIA"
     with pytest.raises(NoAnswer, match="DIA"):
         play(ready.start(RATE, TARGET, LEASE), ready, pump)
-    assert pump.heard.count("0DIA\r") == 2
+    assert pump.heard.count("0DIA\r") == 3
 
 
 def test_a_lost_change_of_the_dead_man_time_is_given_up_before_the_start(
