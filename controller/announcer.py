@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from controller.alarm_board import Alarm
 from controller.log_format import Stamp
 from controller.phase import phase_of
+from controller.procedure.events import VitalsArrived
 from controller.procedure.table import State
 from controller.procedure.visit import OPEN, Account
 from controller.publisher import Publisher
@@ -95,9 +96,9 @@ class Announcer(Observer):
         )
         self._publisher.publish(self._telemetry.meta(self._stamp(), runner.log.last_seq, view))
 
-    def vitals_seen(self, runner: Runner, raw: Mapping[str, object]) -> None:
+    def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
         stamp, eseq = self._stamp(), runner.log.last_seq
-        self._publisher.publish(self._telemetry.vitals(stamp, eseq, _numbers(raw)))
+        self._publisher.publish(self._telemetry.vitals(stamp, eseq, vitals.sample))
         model = raw.get("model")
         if isinstance(model, Mapping):
             self._publisher.publish(self._telemetry.model(stamp, eseq, _numbers(model)))

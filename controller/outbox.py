@@ -30,7 +30,7 @@ class Outbox:
 
     def put(self, seq: int, send: Send, void: Void) -> None:
         """Call ``send`` when record ``seq`` is durable, or ``void(why)`` if it must not leave."""
-        if not self._durable and not self._waiting:
+        if not self._durable:
             if self._log.writable:
                 send()
             else:

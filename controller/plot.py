@@ -6,7 +6,8 @@ it is not installed.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ from controller.log_format import NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 Row = Mapping[str, object]
 
@@ -26,6 +28,8 @@ SHADES = {
     "rescue": "#f2b8e0",
     "recovering": "#eeeeee",
 }
+NAMED_FRACTION = 0.06
+"""A state is named in the picture when it takes at least this part of the visit."""
 VITALS = (
     ("hr_bpm", "HR (bpm)", "#c44"),
     ("nibp_sys_mmhg", "SBP (mmHg)", "#48a"),
@@ -58,33 +62,34 @@ def draw(records: Iterable[Row], target: Path, title: str) -> None:
     _lines(axes[1], rows, CONCENTRATIONS, "ng/mL")
     _lines(axes[2], rows, VITALS, "")
     for axis in axes:
-        _states(axis, rows)
+        _states(axis, rows, named=axis is axes[0])
         axis.grid(visible=True, alpha=0.25)
     axes[2].set_xlabel("time (min)")
     figure.suptitle(f"{title}\n{NOTICE}", fontsize=11)
-    figure.savefig(target, dpi=110)
+    figure.savefig(target, dpi=110, format="png")
 
 
 def _series(rows: list[Row], key: str) -> tuple[list[float], list[float]]:
-    """Minutes and values where there is a value; a gap in the data stays a gap in the list."""
+    """Minutes and values; where there is no value stands NaN, so that a gap in the data is drawn as one."""
     times: list[float] = []
     values: list[float] = []
     for row in rows:
         t, value = row.get("t_s"), row.get(key)
-        if isinstance(t, int | float) and isinstance(value, int | float):
+        if isinstance(t, int | float):
             times.append(t / 60)
-            values.append(float(value))
+            values.append(float(value) if isinstance(value, int | float) else nan)
     return times, values
 
 
 def _pump(axis: Axes, rows: list[Row]) -> None:
     axis.plot(*_series(rows, "rate_ml_h"), color="#b60", lw=1.2, label="rate (mL/h)")
     axis.set_ylabel("mL/h")
+    axis.margins(y=0.16)  # room for the names of the states
     volume = axis.twinx()
     volume.plot(*_series(rows, "delivered_ml"), color="#06c", lw=1.4, label="delivered (mL)")
     volume.set_ylabel("mL")
     handles = [*axis.get_lines(), *volume.get_lines()]
-    axis.legend(handles=handles, loc="upper right", fontsize=8)
+    _legend(axis, handles)
 
 
 def _lines(
@@ -92,20 +97,52 @@ def _lines(
 ) -> None:
     for key, label, colour in wanted:
         times, values = _series(rows, key)
-        if times:
-            axis.plot(times, values, color=colour, lw=1.1, label=label)
+        if not all(map(isnan, values)):
+            # The dots show values that stand alone between two gaps.
+            axis.plot(times, values, color=colour, lw=1.1, marker=".", ms=1.5, label=label)
     if axis.get_lines():
-        axis.legend(loc="upper right", fontsize=8, ncols=3)
+        _legend(axis, axis.get_lines())
     axis.set_ylabel(unit)
 
 
-def _states(axis: Axes, rows: list[Row]) -> None:
-    """Shade each stretch of time by the state it was spent in."""
+def _legend(axis: Axes, handles: Sequence[Line2D]) -> None:
+    """Above the axes, where it hides no line."""
+    axis.legend(
+        handles=handles,
+        loc="lower right",
+        bbox_to_anchor=(1.0, 1.0),
+        ncols=len(handles),
+        fontsize=8,
+        frameon=False,
+        borderaxespad=0.1,
+    )
+
+
+def _states(axis: Axes, rows: list[Row], *, named: bool) -> None:
+    """Shade each stretch of time by the state it was spent in, and name the longer ones."""
+    whole = _minutes(rows[-1]) if rows else 0.0
     start = 0
     for index in range(1, len(rows) + 1):
-        if index == len(rows) or rows[index].get("state") != rows[start].get("state"):
-            shade = SHADES.get(str(rows[start].get("state")))
-            first, last = rows[start].get("t_s"), rows[min(index, len(rows) - 1)].get("t_s")
-            if shade and isinstance(first, int | float) and isinstance(last, int | float):
-                axis.axvspan(first / 60, last / 60, color=shade, lw=0, zorder=0)
-            start = index
+        if index < len(rows) and rows[index].get("state") == rows[start].get("state"):
+            continue
+        state = str(rows[start].get("state"))
+        first, last = _minutes(rows[start]), _minutes(rows[min(index, len(rows) - 1)])
+        if state in SHADES:
+            axis.axvspan(first, last, color=SHADES[state], lw=0, zorder=0)
+        if named and last - first > NAMED_FRACTION * whole:
+            axis.annotate(
+                state.replace("_", " "),
+                ((first + last) / 2, 1.0),
+                xycoords=("data", "axes fraction"),
+                xytext=(0, -11),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color="#444",
+            )
+        start = index
+
+
+def _minutes(row: Row) -> float:
+    t = row.get("t_s")
+    return t / 60 if isinstance(t, int | float) else 0.0

@@ -57,8 +57,10 @@ class Observer:
     def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
         """The pump gave an account of itself."""
 
-    def vitals_seen(self, runner: Runner, raw: Mapping[str, object]) -> None:
-        """The monitor sent a line."""
+    def vitals_seen(
+        self, runner: Runner, vitals: told.VitalsArrived, raw: Mapping[str, object]
+    ) -> None:
+        """The monitor sent a line: what of it is valid, and the whole of it."""
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
         """An alarm was raised, or its condition ended."""
@@ -176,7 +178,7 @@ class Runner:
         event = told.vitals_arrived(raw)
         self.vitals, self.vitals_at = raw, self.loop.time()
         for observer in self.observers:
-            observer.vitals_seen(self, raw)
+            observer.vitals_seen(self, event, raw)
         self.post(event)
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:

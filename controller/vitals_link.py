@@ -8,14 +8,19 @@ volume a real pump reports, and a drug that the clinician gives by hand.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Annotated
 
 import msgspec
 
-from firmware_bridge.errors import Disconnected
+from firmware_bridge.errors import LinkError
 from firmware_bridge.transports.base import Transport
 
 LINE_BYTES_MAX = 4096
 """A sample is about 600 bytes; a line that grows beyond this is noise and is dropped whole."""
+
+_Exact = Annotated[int, msgspec.Meta(ge=-(2**53), le=2**53)]  # what a float can hold as it is
+_Scalar = _Exact | float | bool | str | None
+_DECODER = msgspec.json.Decoder(dict[str, _Scalar | list[str] | dict[str, _Scalar]])
 
 
 class VitalsLink:
@@ -36,10 +41,10 @@ class VitalsLink:
         transport.start(self._received, self._lost)
 
     def tell(self, fact: Mapping[str, float]) -> None:
-        """Tell the simulated world one fact; nothing happens when it is gone (vitals then go stale)."""
+        """Tell the simulated world one fact; nothing happens when it is gone or asleep (vitals then go stale)."""
         try:
             self._transport.write(msgspec.json.encode(fact) + b"\n")
-        except Disconnected:
+        except LinkError:
             self.noise += 1
 
     def close(self) -> None:
@@ -54,7 +59,7 @@ class VitalsLink:
             else:
                 self._line(line)
         if len(self._rest) > LINE_BYTES_MAX:
-            self.noise += 1
+            self.noise += not self._overlong
             self._rest = b""
             self._overlong = True
 
@@ -71,11 +76,13 @@ class VitalsLink:
 
 
 def parse_line(line: bytes) -> Mapping[str, object] | None:
-    """The object on one line, or None when it is anything else.  Never raises."""
+    """The object on one line, or None when it is anything else.  Never raises.
+
+    Values are scalars, but for ``invalid`` (names) and one level of groups; numbers fit a float.
+    """
     if len(line) > LINE_BYTES_MAX:
         return None
     try:
-        value = msgspec.json.decode(line)
+        return _DECODER.decode(line)
     except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
         return None
-    return value if isinstance(value, dict) else None

@@ -7,9 +7,10 @@ no value; ``#`` starts a comment line.  Checked whole before anything starts.
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from math import isfinite
+from math import inf
 from pathlib import Path
 
 COLUMNS = (
@@ -21,6 +22,9 @@ COLUMNS = (
     "rr_bpm",
     "etco2_mmhg",
 )
+
+
+NUMBER = re.compile(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,3})?|[0-9]+\.", re.ASCII | re.IGNORECASE)
 
 
 class RecordingError(ValueError):
@@ -52,14 +56,14 @@ class Recording:
 def read_recording(path: Path) -> Recording:
     """The recording in ``path``.  Raises `RecordingError`, also for a file that cannot be read."""
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+        text = path.read_text(encoding="utf-8-sig")  # spreadsheets put a byte-order mark first
+        rows = [
+            (number, row)
+            for number, row in enumerate(csv.reader(text.splitlines()), start=1)
+            if row and not row[0].lstrip().startswith("#")
+        ]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise RecordingError(f"{path}: {error}") from error
-    rows = [
-        (number, row)
-        for number, row in enumerate(csv.reader(text.splitlines()), start=1)
-        if row and not row[0].lstrip().startswith("#")
-    ]
     if not rows or tuple(cell.strip() for cell in rows[0][1]) != COLUMNS:
         raise RecordingError(f"{path}: the header must be {','.join(COLUMNS)}")
     samples: list[Mapping[str, float]] = []
@@ -86,10 +90,7 @@ def _sample(path: Path, number: int, row: list[str]) -> dict[str, float]:
 
 
 def _number(path: Path, number: int, column: str, cell: str) -> float:
-    try:
-        value = float(cell)
-    except ValueError:
-        value = float("nan")
-    if not isfinite(value) or value < 0:
+    value = float(cell) if NUMBER.fullmatch(cell) else inf
+    if value == inf:
         raise RecordingError(f"{path}, line {number}: {column} = {cell!r} is not a number >= 0")
     return value

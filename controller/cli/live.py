@@ -16,13 +16,13 @@ from types import FrameType
 
 from controller.announcer import Announcer
 from controller.cli.live_parts import (
+    Clock,
     LiveSpec,
     LogListeners,
     bounds_at,
     opened_log,
     pace_at,
     publisher_for,
-    stamp,
     timing_at,
 )
 from controller.cli.outcome import Unreachable, Usage
@@ -68,6 +68,7 @@ class LiveVisit:
     def __init__(self, spec: LiveSpec) -> None:
         self._spec = spec
         self._loop = asyncio.get_running_loop()
+        self._clock = Clock(self._loop)
         self._stack = AsyncExitStack()
         self._bridge: BridgeProcess | None = None
         self._world: WorldChild | None = None
@@ -80,7 +81,7 @@ class LiveVisit:
         """The visit, from the world to the sealed log.  Raises `CommandProblem` before it has begun."""
         async with self._stack:
             port = await self._open_world()
-            log, path, recovered = opened_log(self._spec, self._loop, self._listeners)
+            log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
             telemetry = Telemetry(
                 device=self._spec.device, boot=log.boot, session=log.session, simulated=True
             )
@@ -92,7 +93,7 @@ class LiveVisit:
             announcer = Announcer(
                 telemetry,
                 publisher,
-                lambda: stamp(self._loop),
+                self._clock.stamp,
                 procedure=self._spec.plan.name,
                 drug=self._spec.plan.drug,
                 pump=self._spec.pump,

@@ -117,9 +117,15 @@ def stretched(speed: float) -> tuple[str, ...]:
     return (f"{head}; stretched to 250 ms of wall time: {', '.join(long) or 'nothing'}",)
 
 
-def stamp(loop: asyncio.AbstractEventLoop) -> Stamp:
-    """The time of a record: wall-clock label, and monotonic milliseconds of the loop."""
-    return Stamp(wall_ms(loop), round(loop.time() * 1_000))
+class Clock:
+    """The time of records and messages: wall-clock label, and loop milliseconds since it was made."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._began = loop.time()
+
+    def stamp(self) -> Stamp:
+        return Stamp(wall_ms(self._loop), round((self._loop.time() - self._began) * 1_000))
 
 
 # --- the log ------------------------------------------------------------------------------------------
@@ -142,12 +148,12 @@ class LogListeners:
 
 
 def opened_log(
-    spec: LiveSpec, loop: asyncio.AbstractEventLoop, listeners: LogListeners
+    spec: LiveSpec, clock: Clock, listeners: LogListeners
 ) -> tuple[EventLog, Path, Recovered | None]:
     """A new log; or the unfinished one of this device, with what it says.  Raises `Usage`."""
     boot = f"{fresh_boot_id():08x}{os.getpid() & 0xFFFF:04x}"
     for unfinished in event_log.open_sessions(spec.log_dir, spec.device):
-        log, records = _continued(unfinished.path, loop, boot, listeners)
+        log, records = _continued(unfinished.path, clock, boot, listeners)
         try:
             found = replay(records)
         except ReplayError as error:
@@ -175,7 +181,7 @@ def opened_log(
         header,
         session=session,
         boot=boot,
-        stamp=lambda: stamp(loop),
+        stamp=clock.stamp,
         on_failure=listeners.on_failure,
         on_written=listeners.on_written,
     )
@@ -183,13 +189,13 @@ def opened_log(
 
 
 def _continued(
-    path: Path, loop: asyncio.AbstractEventLoop, boot: str, listeners: LogListeners
+    path: Path, clock: Clock, boot: str, listeners: LogListeners
 ) -> tuple[EventLog, tuple[Record, ...]]:
     try:
         return EventLog.recover(
             FileStorage(path, existing=True),
             boot=boot,
-            stamp=lambda: stamp(loop),
+            stamp=clock.stamp,
             on_failure=listeners.on_failure,
             on_written=listeners.on_written,
         )

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from controller.procedure.questions import Question, Value, answer_to
+from controller.procedure.questions import Answer, Question, answer_to
 
 if TYPE_CHECKING:
     from controller.runner import Runner
@@ -40,12 +40,17 @@ class PromptOperator:
         """Show kind words to the person this way from now on."""
         self._say = say
 
-    def ask(self, question: Question, runner: Runner) -> None:
+    def attach(self, runner: Runner) -> None:
+        """Whom a typed stop reaches, from now on: also while nothing has been asked yet."""
         self._runner = runner
+
+    def ask(self, question: Question, runner: Runner) -> None:
+        self.attach(runner)
         self._open[question.id] = question
 
     def refused(self, question: Question, why: str, runner: Runner) -> None:
-        self._start_over()
+        if question.id == self._for_id:
+            self._start_over()
         self._say(f"not taken: {why}")
 
     def close(self) -> None:
@@ -70,10 +75,10 @@ class PromptOperator:
         name = self._missing(question)
         if name is not None:
             value = question.values[name]
-            return f"{name} ({value.min:g} to {value.max:g} {value.unit}){self._default(name)}"
-        words = " / ".join(question.choices)
-        hint = question.proposed.choice if question.proposed and question.proposed.choice else ""
-        return f"{words}{f' [Enter: {hint}]' if hint and not question.soft else ''}"
+            return f"{name} ({value.min:g} to {value.max:g} {value.unit}){_default(question, name)}"
+        proposed = _proposal(question)
+        hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
+        return f"{' / '.join(question.choices)}{hint}"
 
     def line(self, text: str) -> None:
         """The person has typed a line."""
@@ -95,7 +100,11 @@ class PromptOperator:
 
     def _take(self, question: Question, word: str) -> None:
         name = self._missing(question)
-        taken = self._take_choice(question, word) if name is None else self._take_value(name, word)
+        taken = (
+            self._take_choice(question, word)
+            if name is None
+            else self._take_value(question, name, word)
+        )
         if not taken:
             return
         if self._missing(question) is None and (self._choice or not question.choices):
@@ -105,24 +114,27 @@ class PromptOperator:
                 self._runner.answer(question.id, answer, self.name)
 
     def _take_choice(self, question: Question, word: str) -> bool:
-        if not word and question.proposed and question.proposed.choice and not question.soft:
-            self._choice = question.proposed.choice
+        proposed = _proposal(question)
+        if not word and proposed and proposed.choice:
+            self._choice = proposed.choice
             return True
         found = [choice for choice in question.choices if word and choice.startswith(word)]
-        exact = [choice for choice in found if choice == word]
-        if len(exact or found) != 1:
-            self._say(f"{word!r} is none of: {', '.join(question.choices)}")
+        if word in found:
+            found = [word]
+        if len(found) != 1:
+            which = f"may be {' or '.join(found)}" if found else "is none of them"
+            self._say(f"{word!r} {which}; please type one of: {', '.join(question.choices)}")
             return False
-        self._choice = (exact or found)[0]
+        self._choice = found[0]
         return True
 
-    def _take_value(self, name: str, word: str) -> bool:
-        question = self.current
-        value = question.values[name] if question else Value("", 0, 0)
-        if not word and question and question.proposed and name in question.proposed.values:
-            self._values[name] = question.proposed.values[name]
+    def _take_value(self, question: Question, name: str, word: str) -> bool:
+        value, proposed = question.values[name], _proposal(question)
+        if not word and proposed and name in proposed.values:
+            self._values[name] = proposed.values[name]
             return True
-        word = {"yes": "1", "y": "1", "no": "0", "n": "0"}.get(word, word)
+        if (value.min, value.max) == (0, 1):  # elsewhere a "yes" would be read as a 1
+            word = {"yes": "1", "y": "1", "no": "0", "n": "0"}.get(word, word)
         if not NUMBER.fullmatch(word):
             self._say(f"{word!r} is not a number; digits with at most two decimals, as in 7.5")
             return False
@@ -146,12 +158,6 @@ class PromptOperator:
                 return name
         return None
 
-    def _default(self, name: str) -> str:
-        question = self.current
-        if question is None or question.proposed is None or name not in question.proposed.values:
-            return ""
-        return f" [Enter: {question.proposed.values[name]:g}]"
-
     def _start_over(self) -> None:
         self._choice = ""
         self._values = {}
@@ -161,3 +167,13 @@ class PromptOperator:
         if self._runner is not None:
             still = self._runner.questions
             self._open = {i: q for i, q in self._open.items() if i in still}
+
+
+def _proposal(question: Question) -> Answer | None:
+    """What Enter stands for: nothing where saying yes would go beyond a soft limit."""
+    return None if question.soft else question.proposed
+
+
+def _default(question: Question, name: str) -> str:
+    proposed = _proposal(question)
+    return f" [Enter: {proposed.values[name]:g}]" if proposed and name in proposed.values else ""

@@ -18,7 +18,7 @@ from controller.announcer import Announcer
 from controller.cli.oracle import Oracle, Violation
 from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog, Header
-from controller.log_format import Record, Stamp, longest_valid_prefix
+from controller.log_format import Record, Stamp, decode_line
 from controller.log_storage import MemoryStorage, Storage
 from controller.plan import Plan
 from controller.procedure import events as told
@@ -118,7 +118,7 @@ class Stage:
         self.on_runner(runner)
         report = await conductor.finish()
         await self._close(operator)
-        oracle.ended(runner, self.records)
+        oracle.ended(runner, self.events())
         self.wire.update(log.h.encode())
         return Rehearsed(report, self.wire.hexdigest(), tuple(oracle.violations))
 
@@ -272,10 +272,10 @@ class Stage:
             )
         return log
 
-    @property
-    def records(self) -> tuple[Record, ...]:
-        """What the log says."""
-        return longest_valid_prefix(self.storage.contents()).records
+    def events(self) -> list[Record]:
+        """What the log says, without the one-second samples."""
+        lines = self.storage.contents().splitlines()
+        return [decode_line(line) for line in lines if b'"kind":"sample"' not in line]
 
     async def _close(self, operator: Operator) -> None:
         if self.world is not None:

@@ -109,7 +109,7 @@ class Screen(Observer):
             self._line(runner, f"alarm over: {alarm.text}")
 
     def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
-        if kind in TOLD:
+        if kind in TOLD and data.get("status") != "running":
             words = ", ".join(f"{key} {value}" for key, value in data.items() if value != "")
             self._line(runner, f"{kind}: {words}", "dim")
 
