@@ -24,7 +24,10 @@ Received = Callable[[bytes], None]
 READ_BYTES = 65_536
 CATCH_UP_READS = 16
 BACKLOG_BYTES_MAX = 65_536
-"""What may wait for a host that does not read; more is lost, frame by frame."""
+"""What may wait for a TCP client that does not read; more is lost, frame by frame.
+
+Nothing waits behind a pseudo-terminal's own buffer: the next host to open it must not find old answers.
+"""
 
 
 class Port(Protocol):
@@ -56,6 +59,7 @@ class Stream:
         write: Callable[[bytes], int],
         received: Received,
         ended: Callable[[], None],
+        backlog_bytes_max: int,
     ) -> None:
         self._loop = loop
         self._fd = fd
@@ -63,6 +67,7 @@ class Stream:
         self._write = write
         self._received = received
         self._ended = ended
+        self._backlog_bytes_max = backlog_bytes_max
         self._backlog = bytearray()
         self._open = True
         self.frames_lost = 0
@@ -71,7 +76,7 @@ class Stream:
     def write(self, frame: bytes) -> None:
         """Send now what fits, keep the rest within bounds, lose the frame beyond them."""
         if self._backlog:
-            if len(self._backlog) + len(frame) > BACKLOG_BYTES_MAX:
+            if len(self._backlog) + len(frame) > self._backlog_bytes_max:
                 self.frames_lost += 1
             else:
                 self._backlog += frame
@@ -168,6 +173,7 @@ class PtyPort:
             write=partial(os.write, master),
             received=received,
             ended=self.close,
+            backlog_bytes_max=0,
         )
         if self._link is not None:
             try:
@@ -267,6 +273,7 @@ class TcpPort:
             write=client.send,
             received=self._received,
             ended=self._hang_up,
+            backlog_bytes_max=BACKLOG_BYTES_MAX,
         )
 
     def _hang_up(self) -> None:

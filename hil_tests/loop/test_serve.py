@@ -169,6 +169,22 @@ def test_a_power_cycle_announces_itself_in_safe_mode() -> None:
     run_virtual(main)
 
 
+def test_an_event_that_became_earlier_is_not_missed() -> None:
+    async def main() -> None:
+        host, served = served_in_virtual_time()
+        for command in (b"\r", b"RAT60MH\r", b"RUN\r"):
+            await host.ask(command)
+        served.inject("downstream_occlusion")
+        await host.ask(b"RAT600\r")
+        await host.ask(b"SAF9\r")
+        await asyncio.sleep(7.0)
+        assert [frame for _, frame in host.heard[1:]] == [b"\x02\x0900A?Su\xa7\x03"]
+        assert served.truth().stored_nl == pytest.approx(1_000_000, abs=1)
+        served.close()
+
+    run_virtual(main)
+
+
 def test_an_impossible_fault_is_refused_while_serving() -> None:
     async def main() -> None:
         host, served = served_in_virtual_time()

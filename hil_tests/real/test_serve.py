@@ -123,21 +123,31 @@ async def test_a_link_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     assert in_the_way.read_text() == "mine"
 
 
+async def until(happened: Callable[[], bool]) -> None:
+    for _ in range(1_000):
+        if happened():
+            return
+        await asyncio.sleep(0.01)
+    pytest.fail("it never happened")
+
+
+async def write_all(fd: int, data: bytes) -> None:
+    while data:
+        try:
+            data = data[os.write(fd, data) :]
+        except BlockingIOError:
+            await asyncio.sleep(0.001)
+
+
 async def test_a_host_that_never_reads_can_still_stop_the_pump() -> None:
     pump = NewEraPump()
     served = serve_pty(pump, asyncio.get_running_loop())
     host = os.open(served.port, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
     os.write(host, b"\rRAT60MH\rRUN\r")
-    asked = 0
-    while asked < 4 * BACKLOG_BYTES_MAX // len(STOPPED):
-        asked += os.write(host, b"\r" * 500)
-        await asyncio.sleep(0)
-    os.write(host, b"STP\rSTP\r")
-    for _ in range(200):
-        await asyncio.sleep(0.01)
-        if pump.status == "S":
-            break
-    assert pump.status == "S"
+    for _ in range(100):
+        await write_all(host, b"\r" * 500)
+    await write_all(host, b"STP\rSTP\r")
+    await until(lambda: pump.status == "S")
     drained = b""
     for _ in range(400):
         try:
@@ -201,6 +211,43 @@ async def test_unplugging_tcp_ends_the_connection_and_replugging_keeps_the_port(
     served.replug()
     assert served.port == name
     assert await in_thread(lambda: ask_tcp(served, b"\r")) == ALARM
+    served.close()
+
+
+async def test_a_tcp_client_that_reads_late_gets_every_answer_in_order() -> None:
+    served = serve_tcp(NewEraPump(), asyncio.get_running_loop())
+    host, _, port = served.port.removeprefix("socket://").rpartition(":")
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    line.connect((host, int(port)))
+    line.settimeout(5)
+    line.sendall(b"\rVOL5\r" + b"VOL\r" * 3_000)
+    await asyncio.sleep(0.2)
+    expected = ALARM + STOPPED + b"\x0200S5.000ML\x03" * 3_000
+    answers = b""
+    while len(answers) < len(expected):
+        answers += await in_thread(lambda: line.recv(65_536))
+    assert answers == expected
+    line.close()
+    served.close()
+
+
+async def test_a_tcp_client_that_never_reads_can_still_stop_the_pump() -> None:
+    pump = NewEraPump()
+    served = serve_tcp(pump, asyncio.get_running_loop())
+    host, _, port = served.port.removeprefix("socket://").rpartition(":")
+    line = socket.socket()
+    line.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+    line.connect((host, int(port)))
+    line.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_sendall(line, b"\rRAT60MH\rRUN\r")
+    for _ in range(60):
+        await loop.sock_sendall(line, b"VER\r" * 5_000)
+    await until(lambda: pump.status == "I")
+    await loop.sock_sendall(line, b"STP\rSTP\r")
+    await until(lambda: pump.status == "S")
+    line.close()
     served.close()
 
 
