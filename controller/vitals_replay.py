@@ -24,7 +24,7 @@ COLUMNS = (
 )
 
 
-NUMBER = re.compile(r"[0-9]*\.?[0-9]+(e[+-]?[0-9]{1,3})?|[0-9]+\.", re.ASCII | re.IGNORECASE)
+NUMBER = re.compile(r"([0-9]+(\.[0-9]*)?|\.[0-9]+)(e[+-]?[0-9]{1,3})?", re.ASCII | re.IGNORECASE)
 
 
 class RecordingError(ValueError):

@@ -59,6 +59,7 @@ class LiveSpec:
         """Give the keyboard to the person, where one answers the questions."""
         if isinstance(self.operator, PromptOperator):
             self.operator.speak_through(screen.say)
+            self.operator.attach(runner)
             stack.enter_context(Keyboard(loop, self.operator.line, screen.typed))
 
 

@@ -11,13 +11,14 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from controller.procedure.questions import Answer, Question, answer_to
+from controller.procedure.questions import Answer, Question, Value, answer_to
 
 if TYPE_CHECKING:
     from controller.runner import Runner
 
 NUMBER = re.compile(r"(0|[1-9][0-9]{0,4})(\.[0-9]{1,2})?", re.ASCII)
 STOP_WORDS = frozenset({"stop", "estop", "!"})
+YES_NO = ("no", "yes")
 STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
 
@@ -74,8 +75,7 @@ class PromptOperator:
             return "nothing is asked now; 'stop' is an emergency stop"
         name = self._missing(question)
         if name is not None:
-            value = question.values[name]
-            return f"{name} ({value.min:g} to {value.max:g} {value.unit}){_default(question, name)}"
+            return _asked(question, name)
         proposed = _proposal(question)
         hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
         return f"{' / '.join(question.choices)}{hint}"
@@ -133,7 +133,7 @@ class PromptOperator:
         if not word and proposed and name in proposed.values:
             self._values[name] = proposed.values[name]
             return True
-        if (value.min, value.max) == (0, 1):  # elsewhere a "yes" would be read as a 1
+        if _is_yes_or_no(value):  # elsewhere a "yes" would be read as a 1
             word = {"yes": "1", "y": "1", "no": "0", "n": "0"}.get(word, word)
         if not NUMBER.fullmatch(word):
             self._say(f"{word!r} is not a number; digits with at most two decimals, as in 7.5")
@@ -174,6 +174,15 @@ def _proposal(question: Question) -> Answer | None:
     return None if question.soft else question.proposed
 
 
-def _default(question: Question, name: str) -> str:
-    proposed = _proposal(question)
-    return f" [Enter: {proposed.values[name]:g}]" if proposed and name in proposed.values else ""
+def _asked(question: Question, name: str) -> str:
+    """The number that is asked for, with its limits and what Enter stands for."""
+    value, proposed = question.values[name], _proposal(question)
+    given = proposed.values.get(name) if proposed else None
+    if _is_yes_or_no(value):
+        return f"{name} (yes / no){'' if given is None else f' [Enter: {YES_NO[bool(given)]}]'}"
+    limits = f"({value.min:g} to {value.max:g} {value.unit})"
+    return f"{name} {limits}{'' if given is None else f' [Enter: {given:g}]'}"
+
+
+def _is_yes_or_no(value: Value) -> bool:
+    return (value.min, value.max) == (0, 1)
