@@ -147,7 +147,9 @@ class Rig:
         self.make_dialect: Callable[[], HostDialect] = LineDialect
         self._plugged = True
         self._host_end: MemoryTransport | None = None
-        self._ids = iter(range(1, 1000))
+        self.last_id = 0
+        self.tries: list[float] = []
+        self.sent_to_pump: list[bytes] = []
 
     def begin(self) -> None:
         """A new bridge and a new controller for it."""
@@ -199,7 +201,7 @@ class Rig:
     # commands with the next id
 
     def configure(self) -> Configure:
-        return Configure(next(self._ids), 19_050, ML(20))
+        return Configure(self.next_id(), 19_050, ML(20))
 
     def arm(self, **limits: Any) -> Arm:
         given = {
@@ -210,18 +212,27 @@ class Rig:
             "concentration": Concentration.from_mg_ml(10),
             **limits,
         }
-        return Arm(next(self._ids), **given)
+        return Arm(self.next_id(), **given)
 
     def run(self, rate: Rate = ML_H(60), volume: Volume = ML(1), lease: Duration = LEASE) -> Run:
-        return Run(next(self._ids), rate, volume, lease)
+        return Run(self.next_id(), rate, volume, lease)
 
     def bolus(
         self, rate: Rate = ML_H(60), volume: Volume = ML("0.05"), lease: Duration = LEASE
     ) -> Bolus:
-        return Bolus(next(self._ids), rate, volume, lease)
+        return Bolus(self.next_id(), rate, volume, lease)
 
     def next_id(self) -> int:
-        return next(self._ids)
+        self.last_id += 1
+        return self.last_id
+
+    async def until(self, happened: Callable[[], bool], step_s: float = 0.0005) -> None:
+        """Wait for something to have happened, for 30 s at most."""
+        for _ in range(int(30 / step_s)):
+            if happened():
+                return
+            await asyncio.sleep(step_s)
+        raise AssertionError("it never happened")
 
     # the port
 
@@ -234,11 +245,16 @@ class Rig:
         self._plugged = True
 
     async def _open_port(self) -> Transport:
+        self.tries.append(self.loop.time())
         if not self._plugged:
             raise LinkError("line", "no such port")
-        self._host_end, pump_end = pair(self.loop, a_name="line", b_name="pump")
+        self._host_end, pump_end = pair(self.loop, a_name="line", b_name="pump", tap=self._tap)
         self.pump.plug(pump_end)
         return self._host_end
+
+    def _tap(self, name: str, data: bytes) -> None:
+        if name == "line":
+            self.sent_to_pump.append(data)
 
 
 Scenario = Callable[[Rig], Coroutine[Any, Any, None]]

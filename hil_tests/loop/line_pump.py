@@ -215,15 +215,17 @@ class LineDialect:
 
     def stop(self) -> Program[Reading]:
         before: Volume | None = None
+        alarms = PumpAlarm.NONE
         for _ in range(3):
             yield Ask(b"STOP\n", WITHIN)
             try:
                 reading = yield from self.read()
             except NoAnswer:
                 continue
+            alarms |= reading.alarms
             if reading.state in (PumpState.STOPPED, PumpState.COMPLETED):
                 if reading.infused == before:
-                    return reading
+                    return Reading(reading.state, reading.infused, alarms)
                 before = reading.infused
         raise NoAnswer("line", "the stop is not confirmed")
 
