@@ -88,6 +88,8 @@ class Settings:
             reply = yield from self._wire.query(mnemonic, SHAPES[mnemonic], patient=True)
         except PumpRefused:
             return
+        if mnemonic == "RAT" and not parse_thousandths(reply.data[:-2]):
+            return  # none was ever set, and the pump does not take a rate of nothing back
         self.found[mnemonic] = reply.data
 
     def write(self, mnemonic: str, value: str) -> Program[None]:
