@@ -42,6 +42,7 @@ BAD_PACKET = "?COM"
 IGNORED = "?IGN"
 
 
+@lru_cache(maxsize=1_024)
 def parse_number(text: str, *, cut_decimals: bool = True) -> int:
     """Thousandths.  Raises `Refusal`: ``?`` for what is no number, ``?OOR`` for one that is too long.
 
