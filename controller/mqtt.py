@@ -152,13 +152,25 @@ class MqttPublisher:
     def _run(self, timeout_s: float) -> None:
         try:
             with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
-                runner.run(self._main(timeout_s))
-        except BrokerUnreachable as error:
-            self._first.set_exception(error)
+                runner.run(self._until_closed(timeout_s))
         finally:
-            self.connected = False
-            if not self._first.done():  # a fault of ours: whoever waits must not wait for ever
-                self._first.set_exception(BrokerUnreachable(f"{self.url}: the connection failed"))
+            self._settle(BrokerUnreachable(f"{self.url}: the connection failed"))
+
+    async def _until_closed(self, timeout_s: float) -> None:
+        """Whoever waits is told before the loop is torn down: that may wait for a name server."""
+        try:
+            await self._main(timeout_s)
+        except BrokerUnreachable as error:
+            self._settle(error)
+        else:
+            self._settle(BrokerUnreachable(f"{self.url}: closed before it was reached"))
+
+    def _settle(self, error: BrokerUnreachable) -> None:
+        """Nobody waits for this thread any longer."""
+        self.connected = False
+        if not self._first.done():
+            self._first.set_exception(error)
+        if not self._ended.done():
             self._ended.set_result(None)
 
     async def _main(self, timeout_s: float) -> None:

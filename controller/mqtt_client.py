@@ -153,11 +153,7 @@ async def connect(
     )
     client.on_refused = on_refused
     with _as_lost():
-        try:
-            await client.__aenter__()
-        except aiomqtt.MqttError:
-            client.abandon()
-            raise
+        await client.open(timeout_s)
     try:
         yield Connection(client, version)
     finally:
@@ -181,9 +177,22 @@ class _Client(aiomqtt.Client):
 
     on_refused: Callable[[str], None] | None = None
 
-    def abandon(self) -> None:
-        """Closes the socket of a connection that was never accepted, which aiomqtt leaves open."""
-        self._client.disconnect()
+    async def open(self, timeout_s: float) -> None:
+        """Accepted by the broker within ``timeout_s``, name and route included, or nothing is left.
+
+        aiomqtt bounds only the last step, and leaves its socket open when that fails.
+        """
+        self._client.connect_timeout = timeout_s
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.__aenter__()
+        except aiomqtt.MqttError:
+            self._client.disconnect()
+            raise
+        except TimeoutError:
+            self._connected = asyncio.Future()  # the old one was cancelled, which it cannot take
+            self._client.disconnect()
+            raise aiomqtt.MqttError(f"no answer within {timeout_s:g} s") from None
 
     def _on_publish(
         self,
