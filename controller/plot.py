@@ -84,10 +84,11 @@ def _series(rows: list[Row], key: str) -> tuple[list[float], list[float]]:
 def _pump(axis: Axes, rows: list[Row]) -> None:
     axis.plot(*_series(rows, "rate_ml_h"), color="#b60", lw=1.2, label="rate (mL/h)")
     axis.set_ylabel("mL/h")
-    axis.margins(y=0.16)  # room for the names of the states
     volume = axis.twinx()
     volume.plot(*_series(rows, "delivered_ml"), color="#06c", lw=1.4, label="delivered (mL)")
     volume.set_ylabel("mL")
+    for scale in (axis, volume):
+        scale.margins(y=0.16)  # room for the names of the states
     handles = [*axis.get_lines(), *volume.get_lines()]
     _legend(axis, handles)
 
@@ -99,7 +100,7 @@ def _lines(
         times, values = _series(rows, key)
         if not all(map(isnan, values)):
             # The dots show values that stand alone between two gaps.
-            axis.plot(times, values, color=colour, lw=1.1, marker=".", ms=1.5, label=label)
+            axis.plot(times, values, color=colour, lw=1.1, marker=".", ms=1.0, label=label)
     if axis.get_lines():
         _legend(axis, axis.get_lines())
     axis.set_ylabel(unit)

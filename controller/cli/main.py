@@ -38,7 +38,7 @@ class OneLineParser(argparse.ArgumentParser):
     """A parser whose complaint is one line, and whose exit code is 2."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(BAD_USAGE, f"{self.prog}: {message}\n")
+        self.exit(BAD_USAGE, f"{self.prog}: {_one_line(message)}\n")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -62,8 +62,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return int(module.run(arguments))
     except CommandProblem as problem:
-        sys.stderr.write(f"{prog}: {problem}\n")
+        sys.stderr.write(f"{prog}: {_one_line(problem)}\n")
         return problem.code
+
+
+def _one_line(text: object) -> str:
+    """The text, whatever the values in it hold: a complaint is one line."""
+    return " ".join(str(text).split())
 
 
 def _command_of(words: Sequence[str]) -> tuple[str, ...] | None:
