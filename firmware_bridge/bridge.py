@@ -108,6 +108,15 @@ class Bridge:
         """Stop, restore, leave: as if the controller had gone.  Idempotent."""
         self._keeper.end()
 
+    def disown(self) -> None:
+        """What was found in the pump is an earlier session's doing and is not to be kept."""
+        self._dialect.disown()
+
+    @property
+    def restored(self) -> tuple[str, ...]:
+        """After `run`: what was put back in the pump, and what could not be."""
+        return self._keeper.restored
+
     def fault(self, what: str) -> None:
         """This process did not work as it should: stop, with an alarm, until armed again."""
         self._keeper.halt(what, Closed.FAULT, PumpAlarm.INTERNAL_FAULT)

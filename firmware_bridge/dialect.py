@@ -148,5 +148,12 @@ class HostDialect(Protocol):
     def prove_dead_man(self, lease: Duration) -> Program[str]:
         """Trip the dead-man with the motor stopped; returns what was seen, raises `PumpRefused` if not."""
 
+    def disown(self) -> None:
+        """What `connect` found was left by a session that did not end properly: do not keep it.
+
+        `restore` then makes the pump usable for other software, as far as that is possible without
+        knowing what the pump was like before.
+        """
+
     def restore(self) -> Program[Sequence[str]]:
         """Put back what `connect` recorded; returns what was changed, for the record."""

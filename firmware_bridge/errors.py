@@ -51,6 +51,10 @@ class PumpRefused(BridgeError):
         self.reason = reason
 
 
+class BeyondPump(PumpRefused):
+    """The pump cannot do that, with this syringe or at all; nothing was sent.  Ask for something else."""
+
+
 class PumpInAlarm(PumpRefused):
     """The pump answered with an alarm instead; look at it.  What was asked has not been done."""
 

@@ -69,6 +69,7 @@ class PumpKeeper:
         self.reporter = Reporter(upstream, self.supervision, loop.time)
         self.orders = Orders(self, self.supervision, dialect, loop.time)
         self.stopping = False
+        self.restored: tuple[str, ...] = ()
         self._dialect = dialect
         self._upstream = upstream
         self._loop = loop
@@ -161,6 +162,7 @@ class PumpKeeper:
         except BridgeError as error:
             self._log(f"settings could not be put back: {error}")
             return False
+        self.restored = tuple(report)
         if report:
             self._log(f"put back: {', '.join(report)}")
         return True

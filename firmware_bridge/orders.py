@@ -12,6 +12,7 @@ from typing import Protocol
 
 from firmware_bridge.dialect import HostDialect, Limits, Program, Reading, Syringe, T
 from firmware_bridge.errors import (
+    BeyondPump,
     BridgeError,
     NoAnswer,
     PumpInAlarm,
@@ -302,4 +303,6 @@ def _ended(order: Order, ending: Ending, code: Code, accepted: _Accepted) -> Res
 def _code_of(error: _Refused | PumpRefused) -> Code:
     if isinstance(error, _Refused):
         return error.code
+    if isinstance(error, BeyondPump):
+        return Code.OVER_LIMIT
     return Code.ALARM_PRESENT if isinstance(error, PumpInAlarm) else Code.NOT_CONFIRMED

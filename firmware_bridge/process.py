@@ -1,8 +1,8 @@
 """The bridge as a process of its own: signals, lock, stop socket, watchdog, and one line when ready.
 
-``python -m firmware_bridge --fd N --pump URL --device ID --speed K [--state-dir DIR]``, started by
-`spawn`.  The first line on stdout says ``{"ready": true}``, or what went wrong; people's text goes to
-stderr.  Exit codes: 0 done, 1 the pump was not confirmed stopped or not restored, 2 bad usage, 3 a port
+``python -m firmware_bridge --fd N --pump URL --device ID --speed K [--disown] [--state-dir DIR]``,
+started by `spawn`.  The first line on stdout says ``{"ready": true}``, or what went wrong; the last one
+``{"restored": [...]}``, what was put back in the pump.  People's text goes to stderr.  Exit codes: 0 done, 1 the pump was not confirmed stopped or not restored, 2 bad usage, 3 a port
 could not be reached.
 
 For bench and simulation only: never a pump connected to a person.
@@ -61,6 +61,7 @@ class Settings:
     device: str
     speed: float
     state_dir: Path | None
+    disown: bool
 
 
 def settings_from(arguments: Sequence[str] | None) -> Settings:
@@ -71,13 +72,21 @@ def settings_from(arguments: Sequence[str] | None) -> Settings:
     parser.add_argument("--device", required=True)
     parser.add_argument("--speed", type=float, default=1.0)
     parser.add_argument("--state-dir", type=Path)
+    parser.add_argument("--disown", action="store_true")
     given = parser.parse_args(arguments)
     pump = parse_pump_url(given.pump)
     if pump.simulated:
         raise ConfigurationError(f"pump {given.pump}: names no port; start the simulator first")
     if given.speed != 1 and is_hardware(pump.port):
         raise ConfigurationError(f"speed {given.speed:g}: {pump.port} is hardware, which runs at 1")
-    return Settings(given.fd, pump, checked_device(given.device), given.speed, given.state_dir)
+    return Settings(
+        fd=given.fd,
+        pump=pump,
+        device=checked_device(given.device),
+        speed=given.speed,
+        state_dir=given.state_dir,
+        disown=given.disown,
+    )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -88,25 +97,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         with asyncio.Runner(loop_factory=lambda: new_loop(settings.speed)) as runner:
             return 0 if runner.run(_serve(settings, log)) else 1
     except ConfigurationError as error:
-        return _failed("configuration", error, 2, log)
+        return _failed("configuration", error, 2)
     except BridgeError as error:
-        return _failed("link", error, 3, log)
+        return _failed("link", error, 3)
     finally:
         log.close()
 
 
-def _failed(kind: str, error: BridgeError, code: int, log: LogThread) -> int:
+def _failed(kind: str, error: BridgeError, code: int) -> int:
+    """What went wrong is for whoever started this process to say: one line, not two."""
     port = error.port if isinstance(error, LinkError) else ""
     what = error.what if isinstance(error, LinkError) else str(error)
     _announce({"ready": False, "error": kind, "port": port, "what": what})
-    log.line(str(error))
     return code
 
 
 def _announce(news: dict[str, object]) -> None:
+    """Say it unbuffered: what stayed in a buffer for a dead reader would be an error again at exit."""
     with contextlib.suppress(OSError):  # nobody may be listening any more
-        sys.stdout.write(json.dumps(news) + "\n")
-        sys.stdout.flush()
+        os.write(sys.stdout.fileno(), f"{json.dumps(news)}\n".encode())
 
 
 async def _serve(settings: Settings, log: LogThread) -> bool:
@@ -143,8 +152,16 @@ async def _serve_alone(settings: Settings, loop: asyncio.AbstractEventLoop, log:
     _obey_signals(bridge, loop)
     await stop_socket.open()
     watchdog.start()
+
+    def ready() -> None:
+        if settings.disown:
+            bridge.disown()
+        _announce({"ready": True})
+
     try:
-        return await bridge.run(lambda: _announce({"ready": True}))
+        stood_still = await bridge.run(ready)
+        _announce({"restored": bridge.restored})
+        return stood_still
     finally:
         watchdog.stop()
         stop_socket.close()

@@ -11,6 +11,7 @@ import asyncio
 import json
 import socket
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.clock import speed_of
@@ -20,6 +21,14 @@ from firmware_bridge.transports.fd import FdTransport
 
 READY_WITHIN_S = 30.0
 """Wall time: an interpreter's start, 5 s for a former bridge to leave, 5 s to open, and the pump."""
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """How a bridge left: its exit code (see `process`) and what it put back in the pump."""
+
+    code: int
+    restored: tuple[str, ...]
 
 
 class BridgeProcess:
@@ -36,15 +45,33 @@ class BridgeProcess:
         """Its exit code: 0 done, 1 pump not confirmed stopped or not restored, 2 usage, 3 port."""
         return await self._process.wait()
 
+    async def left(self) -> Left:
+        """It has left; what it says at the end is read, whatever else it said."""
+        said = await self._process.stdout.read() if self._process.stdout else b""
+        code = await self._process.wait()
+        try:
+            return Left(code, tuple(json.loads(said.splitlines()[-1])["restored"]))
+        except (IndexError, ValueError, KeyError):
+            return Left(code, ())
+
     def kill(self) -> None:
         """End it without a word, as a crash would; the pump's own dead-man remains."""
         self._process.kill()
 
 
 async def spawn_bridge(
-    url: str, device: str, *, speed: float = 1.0, state_dir: Path | None = None
+    url: str,
+    device: str,
+    *,
+    speed: float = 1.0,
+    state_dir: Path | None = None,
+    disown: bool = False,
+    verbose: bool = True,
 ) -> tuple[Transport, BridgeProcess]:
     """A bridge that has met its pump, and the transport to it.
+
+    ``disown``: what it finds changed in the pump is not put back, see `HostDialect.disown`.  Unless
+    ``verbose``, what it logs is thrown away.
 
     Raises `ConfigurationError` (what was asked for cannot be) and `LinkError` (port or pump cannot be
     reached).  If cancelled, the bridge is let go of and leaves by itself.
@@ -55,6 +82,8 @@ async def spawn_bridge(
     arguments += ["--speed", repr(speed)]
     if state_dir is not None:
         arguments += ["--state-dir", str(state_dir)]
+    if disown:
+        arguments.append("--disown")
     try:
         with its:
             process = await asyncio.create_subprocess_exec(
@@ -64,6 +93,7 @@ async def spawn_bridge(
                 *arguments,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.PIPE,
+                stderr=None if verbose else asyncio.subprocess.DEVNULL,
                 pass_fds=[its.fileno()],
                 process_group=0,
             )

@@ -180,6 +180,9 @@ class NewEra:
         self._target = self._unit = None
         return (yield from prove_dead_man(self._wire, self._settings, seconds))
 
+    def disown(self) -> None:
+        self._settings.disown()
+
     def restore(self) -> Program[Sequence[str]]:
         """What this session changed is as `connect` found it, basic mode included.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from firmware_bridge.dialect import Limits, Syringe
-from firmware_bridge.errors import PumpRefused
+from firmware_bridge.errors import BeyondPump
 from firmware_bridge.protocols.new_era_numbers import (
     LEASE_S_MAX,
     LEASE_S_MIN,
@@ -38,11 +38,11 @@ class Mounted:
 
     @classmethod
     def of(cls, syringe: Syringe) -> Mounted:
-        """Raises `PumpRefused` for a diameter that no pump of the family takes."""
+        """Raises `BeyondPump` for a diameter that no pump of the family takes."""
         try:
             diameter = diameter_text(syringe.diameter_um)
         except ValueError as wrong:
-            raise PumpRefused("syringe diameter", str(wrong)) from None
+            raise BeyondPump("syringe diameter", str(wrong)) from None
         slowest, fastest = rate_limits(parse_thousandths(diameter) or 0)
         limits = Limits(
             rate_min=slowest,
@@ -54,25 +54,25 @@ class Mounted:
         return cls(syringe.size, diameter, limits)
 
     def rate(self, rate: Rate, units: tuple[str, ...] = tuple(RATE_UNITS)) -> PumpNumber:
-        """``rate`` for the pump, in one of ``units``; raises `PumpRefused` naming value and limit."""
+        """``rate`` for the pump, in one of ``units``; raises `BeyondPump` naming value and limit."""
         if not self.limits.rate_min <= rate <= self.limits.rate_max:
-            raise PumpRefused(
+            raise BeyondPump(
                 "rate",
                 f"{rate} is outside {self.limits.rate_min} to {self.limits.rate_max}, "
                 f"what the pump can do with a diameter of {self.diameter} mm",
             )
         number = quantise_rate(rate, units)
         if number is None or lost_too_much(rate.nl_h, number.amount):
-            raise PumpRefused("rate", f"{rate} {_NOT_SAYABLE}")
+            raise BeyondPump("rate", f"{rate} {_NOT_SAYABLE}")
         return number
 
     def target(self, target: Volume) -> PumpNumber:
-        """``target`` for the pump, never 0; raises `PumpRefused` naming value and limit."""
+        """``target`` for the pump, never 0; raises `BeyondPump` naming value and limit."""
         if target > self.size:
-            raise PumpRefused("target", f"{target} is above the syringe's {self.size}")
+            raise BeyondPump("target", f"{target} is above the syringe's {self.size}")
         number = quantise_volume(target)
         if number is None or lost_too_much(target.nl, number.amount):
-            raise PumpRefused("target", f"{target} {_NOT_SAYABLE}")
+            raise BeyondPump("target", f"{target} {_NOT_SAYABLE}")
         return number
 
 
@@ -80,10 +80,8 @@ _NOT_SAYABLE = f"cannot be told to the pump to 1 part in {LOSS_PARTS} without ro
 
 
 def lease_seconds(lease: Duration) -> int:
-    """The dead-man time for ``lease``, never longer; raises `PumpRefused` below one second."""
+    """The dead-man time for ``lease``, never longer; raises `BeyondPump` below one second."""
     seconds = whole_seconds(lease)
     if seconds is None:
-        raise PumpRefused(
-            "lease", f"{lease} is below the pump's shortest dead-man, {LEASE_S_MIN} s"
-        )
+        raise BeyondPump("lease", f"{lease} is below the pump's shortest dead-man, {LEASE_S_MIN} s")
     return seconds

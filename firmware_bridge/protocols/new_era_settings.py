@@ -144,6 +144,15 @@ class Settings:
         self.found.setdefault(name, found)
         self._changed.add(name)
 
+    def disown(self) -> None:
+        """Safe mode was left on by a session that did not end properly: `restore` ends it.
+
+        Of all that such a session changes, only this shows, and only this locks other software out.
+        """
+        if self.found.get("SAF", "0") != "0":
+            self.found["SAF"] = "0"
+            self._changed.add("SAF")
+
     def restore(self) -> Program[list[str]]:
         """What was changed is as it was found; returns one line for each, failures included.
 

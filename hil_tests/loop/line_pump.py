@@ -234,6 +234,9 @@ class LineDialect:
         yield Listen(lease)
         return "tripped"
 
+    def disown(self) -> None:
+        """Nothing in this pump outlives a session."""
+
     def restore(self) -> Program[Sequence[str]]:
         yield from self._ask("RESTORE")
         return ["settings"]
