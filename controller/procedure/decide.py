@@ -26,7 +26,14 @@ from controller.procedure.decide_holding import HOLDING
 from controller.procedure.decide_infusing import INFUSING
 from controller.procedure.decision import Decision
 from controller.procedure.delivering import command_late, gate_answered, start_answered
-from controller.procedure.draft import COMMAND_TIMER, STOP_TIMER, VITALS_TIMER, Draft, Said
+from controller.procedure.draft import (
+    COMMAND_TIMER,
+    EARLY_S,
+    STOP_TIMER,
+    VITALS_TIMER,
+    Draft,
+    Said,
+)
 from controller.procedure.effects import Priority
 from controller.procedure.events import (
     Answered,
@@ -75,8 +82,6 @@ PHASES: Mapping[State, Phase] = {
 }
 
 _BEFORE_DRUG = frozenset({State.PREPARING, State.SELF_TEST, State.BASELINE})
-_EARLY_S = 0.001
-"""A loop may fire a timer earlier by the resolution of its clock."""
 
 
 def decide(state: State, visit: Visit, event: Event, now: float) -> Decision:
@@ -176,7 +181,7 @@ def _answered(draft: Draft, phase: Phase, event: Answered) -> None:
 
 def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
     deadline = draft.visit.deadlines.get(name)
-    if deadline is None or draft.now < deadline - _EARLY_S:
+    if deadline is None or draft.now < deadline - EARLY_S:
         return  # it was cancelled or started anew after it had fired
     left = {key: at for key, at in draft.visit.deadlines.items() if key != name}
     draft.change(deadlines=left)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from controller.dosing import programme
 from controller.procedure import vitals_watch
 from controller.procedure.delivering import await_command, findings, propose
-from controller.procedure.draft import VITALS_TIMER, Draft, Said
+from controller.procedure.draft import EARLY_S, VITALS_TIMER, Draft, Said
 from controller.procedure.effects import Configure, Priority, RunSelfTest
 from controller.procedure.events import SelfTestEnded
 from controller.procedure.phase import Phase
@@ -66,8 +66,6 @@ def _checklist_answered(draft: Draft, said: Said) -> None:
     draft.chart(checked=draft.visit.chart.checked + 1)
     if draft.visit.chart.checked < len(draft.visit.plan.checklist):
         _ask_next_item(draft)
-    elif draft.visit.chart.log_failed:
-        draft.abort("the session log cannot be written")
     else:
         draft.go(Trigger.CHECKLIST_DONE)
 
@@ -139,6 +137,8 @@ def _baseline_entered(draft: Draft, previous: State) -> None:
         values={"pain_0_10": SCORE, "mood_0_10": SCORE},
         proposed=Answer("", {"pain_0_10": 6.0, "mood_0_10": 4.0}),
     )
+    if draft.visit.vitals.stale and VITALS_TIMER not in draft.visit.deadlines:
+        vitals_watch.lost(draft, "there are no vitals yet")
     _baseline_progressed(draft)
 
 
@@ -164,7 +164,7 @@ def _vitals_good(draft: Draft) -> bool:
         draft.cancel_timer(VITALS_GOOD_TIMER)
         return False
     until = max(good_since, draft.visit.entered_at) + draft.visit.plan.times.baseline_vitals_s
-    if draft.now >= until - 0.001:
+    if draft.now >= until - EARLY_S:
         return True
     if VITALS_GOOD_TIMER not in draft.visit.deadlines:
         draft.start_timer(VITALS_GOOD_TIMER, until - draft.now)
@@ -175,8 +175,6 @@ def _not_ready(draft: Draft) -> str:
     visit = draft.visit
     if visit.chart.baseline is None:
         return "the baseline scores are missing"
-    if visit.chart.log_failed:
-        return "the session log cannot be written"
     if not visit.pump.link_up:
         return "the pump cannot be reached"
     if visit.pump.tested_boot_id != visit.pump.boot_id:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from controller.dosing import programme
 from controller.library import largest_bolus
 from controller.procedure.delivering import CEILING_TIMER, confirmed, findings, propose
-from controller.procedure.draft import Draft, Said
+from controller.procedure.draft import EARLY_S, Draft, Said
 from controller.procedure.effects import Priority
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Question, Value
@@ -125,7 +125,7 @@ def _too_early(draft: Draft) -> str:
     since = draft.visit.entered_at if last is None else last
     least = draft.visit.plan.times.observing_s_min
     left = since + least - draft.now
-    if left <= 0.001:
+    if left <= EARLY_S:
         return ""
     return f"observe for at least {least:g} s after the dose: {left:.0f} s are left"
 

@@ -107,9 +107,7 @@ def ceiling_s(visit: Visit, delivery: Delivery, now: float) -> float:
 def gate_answered(draft: Draft, result: Result) -> None:
     """The gate is open, or it is not and nothing starts."""
     delivery = draft.visit.account.last
-    if delivery is None or delivery.status is not Status.ORDERED:
-        draft.refuse("ArmGate", "no delivery waits for it")
-    elif result.ending in (Ending.ACCEPTED, Ending.DONE):
+    if delivery is not None and result.ending in (Ending.ACCEPTED, Ending.DONE):
         _start(draft, delivery)
     else:
         _not_started(draft, f"the gate did not open: {_reason(result)}")
@@ -227,10 +225,8 @@ def _differs(ordered: int, accepted: int) -> bool:
 
 def _not_started(draft: Draft, why: str) -> None:
     last = draft.visit.account.last
-    if last is not None and last.status in (Status.ORDERED, Status.STARTING):
-        draft.delivery(replace(last, status=Status.NEVER_STARTED))
-        last = draft.visit.account.last
     if last is not None:
+        draft.delivery(replace(last, status=Status.NEVER_STARTED))
         _record(draft, last, "never_started")
     draft.raise_alarm("delivery.refused", Priority.MEDIUM, why)
     draft.hold(why)

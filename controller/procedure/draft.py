@@ -34,6 +34,9 @@ from controller.procedure.visit import Delivery, Status, Visit
 VITALS_TIMER = "vitals_stale"
 STOP_TIMER = "stop"
 COMMAND_TIMER = "command"
+EARLY_S = 0.001
+"""A loop may fire a timer earlier by the resolution of its clock; what is left counts as over."""
+
 _OUTLIVE_A_STATE = frozenset({VITALS_TIMER, STOP_TIMER})
 
 _AFTER_STOP = {
@@ -227,8 +230,7 @@ class Draft:
         self.go(Trigger.ANXIETY)
 
     def abort(self, reason: str) -> None:
-        if self.trigger is not None:
-            return
+        """End the visit; a pump that was ever told to deliver is stopped."""
         self.record("aborting", reason=reason, state=self.state.value)
         self.chart(end_reason=reason)
         if self.visit.account.deliveries and not self.visit.pump.stopping:

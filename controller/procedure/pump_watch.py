@@ -14,8 +14,8 @@ from controller.procedure.draft import Draft
 from controller.procedure.effects import Priority
 from controller.procedure.events import PumpReported
 from controller.procedure.phase import Phase
-from controller.procedure.table import CLOSED, DELIVERING, WATCHED, State, Trigger
-from controller.procedure.visit import Delivery, Status, Visit
+from controller.procedure.table import CLOSED, WATCHED, State, Trigger
+from controller.procedure.visit import Account, Delivery, Status, Visit
 from firmware_bridge.messages import PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Volume
 
@@ -23,6 +23,9 @@ RECORD_STEP = Volume(20_000)
 """Progress is written every 0.02 mL, so that after a crash log and pump agree to within 0.05 mL."""
 
 _FATAL = PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.IDENTITY_CHANGED
+_LATCHED = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
+"""Where the latch of the pump side is our own doing, and no news."""
+
 _UNTESTED = frozenset({State.PREPARING, State.SELF_TEST})
 _COUNTING = frozenset({Status.RUNNING, Status.STOPPING, Status.UNCERTAIN})
 _STILL = frozenset({PumpState.STOPPED, PumpState.PAUSED, PumpState.COMPLETED, PumpState.ALARM})
@@ -32,6 +35,8 @@ def reported(state: State, visit: Visit, event: PumpReported, now: float, phase:
     """The visit after one report of the pump.  One that says what is known already costs nothing."""
     if _no_news(visit, event):
         return Decision(visit)
+    if _steady(visit, event, now):
+        return Decision(_counted(visit, event.snapshot.infused))
     draft = Draft(state, visit, now)
     booted(draft, event.boot_id)
     _alarms(draft, event.snapshot.alarms)
@@ -62,6 +67,29 @@ def _no_news(visit: Visit, event: PumpReported) -> bool:
     return False
 
 
+def _steady(visit: Visit, event: PumpReported, now: float) -> bool:
+    """Whether a delivery goes on as expected, with nothing to write down yet: most seconds of a visit."""
+    pump, snapshot, last = visit.pump, event.snapshot, visit.account.last
+    return (
+        last is not None
+        and last.status is Status.RUNNING
+        and snapshot.state is PumpState.RUNNING
+        and event.boot_id == pump.boot_id
+        and snapshot.alarms == pump.alarms
+        and last.started_at is not None
+        and now - snapshot.age.s >= last.started_at
+        and last.delivered.nl <= snapshot.infused.nl < last.recorded.nl + RECORD_STEP.nl
+        and snapshot.infused.nl <= last.volume.nl
+        and not _off_pace(last, snapshot.infused, now, visit.bounds.slack_s)
+    )
+
+
+def _counted(visit: Visit, infused: Volume) -> Visit:
+    account = visit.account
+    last = replace(account.deliveries[-1], delivered=infused)
+    return replace(visit, account=Account(account.concentration, (*account.deliveries[:-1], last)))
+
+
 def booted(draft: Draft, boot_id: int) -> None:
     """A boot id never seen before means another bridge: what was tested is gone."""
     known = draft.visit.pump.boot_id
@@ -81,8 +109,7 @@ def _alarms(draft: Draft, alarms: PumpAlarm) -> None:
     known = draft.visit.pump.alarms
     if alarms == known:
         return
-    latched = draft.state in (State.EMERGENCY_STOPPED, State.FAULT)
-    if alarms & PumpAlarm.ESTOP_LATCHED and not latched:
+    if alarms & PumpAlarm.ESTOP_LATCHED and draft.state not in _LATCHED:
         draft.pump(alarms=alarms)
         draft.emergency_stop("the pump side")
         return
@@ -142,27 +169,29 @@ def _count_running(draft: Draft, last: Delivery, programmed: Volume, snapshot: S
     elif snapshot.state is PumpState.RUNNING:
         _pace(draft, counted)
     elif reached and snapshot.state is not PumpState.ALARM:
-        _reached(draft)
+        _reached(draft, counted)
     else:
         text = f"the pump stopped early, at {snapshot.infused} of {programmed}"
         _stop_for(draft, "delivery.short", text)
 
 
-def _reached(draft: Draft) -> None:
-    last = draft.visit.account.last
-    if last is not None:
-        completed(draft, last)
+def _reached(draft: Draft, counted: Delivery) -> None:
+    completed(draft, counted)
     ended = Trigger.VOLUME_DELIVERED if draft.state is State.INFUSING else Trigger.TARGET_REACHED
     draft.go(ended)
 
 
-def _pace(draft: Draft, running: Delivery) -> None:
-    """True and expected volume agree to 10 % and the slack of a report, or delivery stops."""
+def _off_pace(running: Delivery, infused: Volume, now: float, slack_s: float) -> bool:
+    """Whether counter and clock disagree by more than 10 % and the slack of a report."""
     rate = running.programmed_rate or running.rate
-    expected = running.estimated(draft.now).nl
-    allowed = expected // 10 + int(rate.nl_h * draft.visit.bounds.slack_s / 3_600)
-    if abs(running.delivered.nl - expected) > allowed:
-        text = f"the pump counts {running.delivered} where {Volume(expected)} is expected by now"
+    expected = running.estimated(now).nl
+    return abs(infused.nl - expected) > expected // 10 + int(rate.nl_h * slack_s / 3_600)
+
+
+def _pace(draft: Draft, running: Delivery) -> None:
+    if _off_pace(running, running.delivered, draft.now, draft.visit.bounds.slack_s):
+        expected = running.estimated(draft.now)
+        text = f"the pump counts {running.delivered} where {expected} is expected by now"
         _stop_for(draft, "delivery.pace", text)
 
 
@@ -204,5 +233,4 @@ def _unasked(draft: Draft, snapshot: Snapshot) -> None:
 
 def _stop_for(draft: Draft, alarm_id: str, text: str) -> None:
     draft.raise_alarm(alarm_id, Priority.HIGH, text)
-    if draft.state in DELIVERING:
-        draft.hold(text)
+    draft.hold(text)

@@ -10,7 +10,7 @@ from dataclasses import replace
 
 from controller.library import VitalLimit
 from controller.procedure.decision import Decision
-from controller.procedure.draft import VITALS_TIMER, Draft
+from controller.procedure.draft import EARLY_S, VITALS_TIMER, Draft
 from controller.procedure.effects import Priority
 from controller.procedure.events import VitalsArrived
 from controller.procedure.phase import Phase
@@ -43,7 +43,7 @@ def timer_fired(draft: Draft) -> None:
     """The time for which a sample counts as fresh may be over."""
     heard, age = draft.visit.vitals.heard_at, draft.visit.bounds.data_age_s
     left = age if heard is None else heard + age - draft.now
-    if heard is not None and left > 0:
+    if heard is not None and left > EARLY_S:
         draft.start_timer(VITALS_TIMER, left)
     elif not draft.visit.vitals.stale or heard is None:
         lost(draft, f"no vitals for {age:g} s")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from importlib.resources import files
 
@@ -200,7 +201,7 @@ def test_midazolam_changes_at_sixty(age: int, first: float, total: float) -> Non
 
 def test_vitals_limits_are_in_the_library() -> None:
     holds = {v.key: (v.low, v.for_s) for v in KETAMINE.vitals if v.action == "hold"}
-    assert holds["spo2_pct"] == (90, 15)
+    assert holds["spo2_pct"] == (90.0, 15.0)
     assert {v.key for v in KETAMINE.vitals if v.action == "warn"} == {"spo2_pct"}
     assert (KETAMINE.data_age_s_max, KETAMINE.nibp_age_s_max) == (10, 420)
 
@@ -219,8 +220,7 @@ def test_vitals_limits_are_in_the_library() -> None:
         lambda _: b"",
     ],
 )
-def test_a_damaged_library_is_refused(damage: object) -> None:
-    assert callable(damage)
+def test_a_damaged_library_is_refused(damage: Callable[[bytes], bytes]) -> None:
     with pytest.raises(LibraryError, match="drug library"):
         parse_library(damage(RAW))
 

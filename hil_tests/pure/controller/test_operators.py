@@ -16,6 +16,7 @@ from controller.operators import (
     shipped_scripts,
 )
 from controller.procedure.effects import Outcome
+from controller.procedure.events import Started
 from controller.procedure.questions import Answer, Question, Value
 from controller.procedure.table import State
 from firmware_bridge.quantities import Mass
@@ -225,8 +226,6 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
 
 def by_script(operator: ScriptedOperator) -> Stage:
     """A whole visit in which nobody but the script answers."""
-    from controller.procedure.events import Started  # noqa: PLC0415
-
     stage = Stage()
     stage.feed(Started())
     planned: dict[int, tuple[float, Answer]] = {}

@@ -59,7 +59,7 @@ def test_a_path_is_a_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["no-such", "ketamine", "", ".."])
 def test_a_name_that_is_not_shipped_says_which_are(name: str) -> None:
-    with pytest.raises(PlanError, match="shipped are: .*ketamine-first-visit"):
+    with pytest.raises(PlanError, match=r"shipped are: .*ketamine-first-visit"):
         load_plan(name)
 
 

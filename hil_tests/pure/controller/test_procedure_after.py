@@ -18,6 +18,7 @@ from controller.procedure.events import (
 )
 from controller.procedure.table import State
 from controller.procedure.visit import begin
+from firmware_bridge.messages import Ending
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
 
 
@@ -38,7 +39,7 @@ def test_the_rescue_prompts_midazolam_within_its_limits_and_records_it(stage: St
     for part in ("first dose at most 2.5 mg", "every 2 min", "5 mg in all", "Watch breathing"):
         assert part in question.text
     stage.answer("rescue_drug", "given", midazolam_mg=2)
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     record = next(r for r in stage.records if r.kind == "rescue")
     assert record.data["dose_mg"] == 2
 
@@ -53,16 +54,16 @@ def test_an_older_subject_is_prompted_with_less(stage: Stage) -> None:
 
 def test_more_than_the_limit_is_not_taken_and_declined_needs_no_dose(stage: Stage) -> None:
     rescued(stage).answer("rescue_drug", "given", midazolam_mg=5.5)
-    assert stage.state is State.RESCUE
+    assert stage.at(State.RESCUE)
     stage.answer("rescue_drug", "declined")
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
 
 
 def test_a_rescue_nobody_records_raises_an_alarm_and_ends_in_an_abort(stage: Stage) -> None:
     rescued(stage).run(1_201)
     assert "unanswered" in stage.alarms
     stage.run(14_400)
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
 
 
 def test_a_rescued_visit_ends_as_rescued_an_hour_after_the_midazolam(stage: Stage) -> None:
@@ -85,8 +86,6 @@ def test_recovery_takes_an_hour_from_the_last_dose(stage: Stage) -> None:
 
 
 def test_a_visit_without_a_dose_need_not_wait(stage: Stage) -> None:
-    from firmware_bridge.messages import Ending  # noqa: PLC0415
-
     stage.pump.endings["StartBolus"] = Ending.REFUSED
     stage.to_confirm().agree("confirm")
     stage.answer("holding", "recover")
@@ -113,11 +112,11 @@ def test_an_unfit_patient_is_asked_about_again_later(
         "nausea_0_3": 0.0,
         "walking_ok": 1.0,
     }
-    stage.answer("recovery_scores", **{**good, score: value})
+    stage.say(stage.ask("recovery_scores"), "", {**good, score: value})
     assert why in stage.why_refused()
     assert not stage.asked("discharge")
     stage.run(601)
-    stage.answer("recovery_scores", **good)
+    stage.say(stage.ask("recovery_scores"), "", good)
     stage.agree("discharge")
     assert stage.outcomes == [Outcome.COMPLETED]
 
@@ -134,8 +133,8 @@ def test_a_discharge_is_refused_with_its_reason(
 ) -> None:
     stage.to_recovering().run(3_610)
     stage.agree("recovery_scores")
-    stage.answer("discharge", "discharge", **values)
-    assert stage.state is State.RECOVERING
+    stage.say(stage.ask("discharge"), "discharge", values)
+    assert stage.at(State.RECOVERING)
     assert why in stage.why_refused()
     stage.run(601)
     assert stage.asked("recovery_scores")
@@ -149,7 +148,7 @@ def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
     stage.run(601)
     stage.vitals = {**GOOD, "nibp_sys_mmhg": 85.0}
     stage.run(2)
-    assert stage.state is State.RECOVERING  # alarms only: nothing is being delivered
+    assert stage.at(State.RECOVERING)  # alarms only: nothing is being delivered
     assert "vitals.nibp_sys_mmhg" in stage.alarms
     stage.agree("recovery_scores")
     assert "below 90" in stage.why_refused()
@@ -157,7 +156,7 @@ def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
 
 def test_four_hours_unfit_end_in_an_abort(stage: Stage) -> None:
     stage.to_recovering().run(14_401)
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert stage.outcomes == [Outcome.ABORTED]
     assert "recovery" in stage.alarms
 
@@ -166,7 +165,7 @@ def test_an_abort_waits_for_the_stop_before_it_is_finished(stage: Stage) -> None
     stage.to_infusing()
     stage.pump.answers_stop = False
     stage.answer("supervise", "abort")
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert not stage.outcomes
     stage.feed(StopConfirmed())
     assert stage.outcomes == [Outcome.ABORTED]
@@ -176,7 +175,7 @@ def test_an_abort_whose_stop_is_not_confirmed_is_a_fault(stage: Stage) -> None:
     stage.to_infusing()
     stage.pump.fails_stop = True
     stage.answer("supervise", "abort")
-    assert stage.state is State.FAULT
+    assert stage.at(State.FAULT)
     assert stage.outcomes == [Outcome.FAULT]
 
 
@@ -198,7 +197,7 @@ def test_an_emergency_stop_after_the_end_counts(stage: Stage) -> None:
 
 def test_a_fault_from_any_state_stops_the_pump_once(stage: Stage) -> None:
     stage.to_baseline().feed(Failed("another pump answers"))
-    assert stage.state is State.FAULT
+    assert stage.at(State.FAULT)
     assert any(isinstance(e, StopPump) for e in stage.effects)
     stage.feed(Failed("again"))
     assert stage.outcomes == [Outcome.FAULT]
@@ -219,10 +218,10 @@ def test_trouble_in_recovery_alarms_and_changes_nothing(stage: Stage) -> None:
     stage.feed(LogFailed("disk full"))
     stage.feed(LinkLost("unplugged"))
     assert stage.alarms.keys() == {"log", "link"}
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
 
 
 def test_an_unconfirmed_stop_in_recovery_of_a_reachable_pump_is_a_fault(stage: Stage) -> None:
     stage.to_recovering()
     stage.feed(StopUnconfirmed("it still turns"))
-    assert stage.state is State.FAULT
+    assert stage.at(State.FAULT)

@@ -51,7 +51,7 @@ def test_a_no_on_the_checklist_ends_the_visit_before_any_command(stage: Stage) -
     stage.feed(Started())
     stage.answer("checklist", "yes")
     stage.answer("checklist", "no")
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert stage.outcomes == [Outcome.ABORTED]
     assert "fasting" in stage.visit.chart.end_reason
     assert not [e for e in stage.effects if isinstance(e, Configure | StopPump)]
@@ -81,11 +81,11 @@ def test_half_an_hour_before_any_drug_ends_the_visit(stage: Stage, state: State)
         )
         stage.visit = begin(stage.plan, replace(stage.visit.bounds, command_s=99_999))
         stage.to_self_test()
-    assert stage.state is state
+    assert stage.at(state)
     stage.run(1_790)
-    assert stage.state is state
+    assert stage.at(state)
     stage.run(20)
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
 
 
 def test_the_self_test_follows_the_syringe_and_must_pass(stage: Stage) -> None:
@@ -93,14 +93,14 @@ def test_the_self_test_follows_the_syringe_and_must_pass(stage: Stage) -> None:
     stage.to_self_test()
     configure = next(e for e in stage.effects if isinstance(e, Configure))
     assert configure.diameter_um == 19_050
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert stage.alarm_history == ["self_test"]
 
 
 def test_a_syringe_the_pump_does_not_take_fails_the_self_test(stage: Stage) -> None:
     stage.pump.endings["Configure"] = Ending.REFUSED
     stage.to_self_test()
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert "said no" in stage.visit.chart.end_reason
     assert stage.self_tests == 0
 
@@ -109,7 +109,7 @@ def test_a_syringe_that_is_never_acknowledged_fails_the_self_test(stage: Stage) 
     stage.pump.endings["Configure"] = Ending.IN_PROGRESS
     stage.to_self_test()
     stage.run(11)
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
 
 
 def test_a_link_lost_during_the_self_test_starts_it_again_when_it_is_back(stage: Stage) -> None:
@@ -119,7 +119,7 @@ def test_a_link_lost_during_the_self_test_starts_it_again_when_it_is_back(stage:
     assert stage.alarms.keys() == {"link"}
     del stage.pump.endings["Configure"]
     stage.feed(LinkRestored(9))
-    assert stage.state is State.BASELINE
+    assert stage.at(State.BASELINE)
     assert not stage.alarms
     assert stage.visit.pump.tested_boot_id == 9
 
@@ -127,7 +127,7 @@ def test_a_link_lost_during_the_self_test_starts_it_again_when_it_is_back(stage:
 def test_a_self_test_that_nobody_asked_for_is_refused(stage: Stage) -> None:
     stage.feed(Started())
     stage.feed(SelfTestEnded(ok=True))
-    assert stage.state is State.PREPARING
+    assert stage.at(State.PREPARING)
     assert "no self-test" in stage.why_refused()
 
 
@@ -177,7 +177,7 @@ def test_a_confirmation_that_expires_is_asked_again_with_a_new_token(stage: Stag
     second = stage.ask("confirm")
     assert second.token != first.token
     stage.feed(Answered(first.id, "confirm", {}, "nurse", first.token))
-    assert stage.state is State.BASELINE
+    assert stage.at(State.BASELINE)
     assert "not open" in stage.why_refused()
 
 
@@ -185,13 +185,13 @@ def test_a_confirmation_with_another_token_starts_nothing(stage: Stage) -> None:
     stage.to_confirm()
     question = stage.ask("confirm")
     stage.feed(Answered(question.id, "confirm", {}, "nurse", "other"))
-    assert stage.state is State.BASELINE
+    assert stage.at(State.BASELINE)
     assert "other values" in stage.refused[-1].why
 
 
 def test_a_refused_test_bolus_ends_the_visit(stage: Stage) -> None:
     stage.to_confirm().answer("confirm", "refuse")
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert not [e for e in stage.effects if isinstance(e, StartBolus)]
 
 
@@ -210,7 +210,7 @@ def test_the_confirmation_is_withdrawn_while_something_is_wrong(stage: Stage, tr
     else:
         stage.feed(LinkLost())
     assert not stage.asked("confirm")
-    assert stage.state is State.BASELINE
+    assert stage.at(State.BASELINE)
 
 
 def test_a_pump_alarm_that_is_gone_brings_the_confirmation_back(stage: Stage) -> None:
@@ -220,7 +220,7 @@ def test_a_pump_alarm_that_is_gone_brings_the_confirmation_back(stage: Stage) ->
     stage.pump.alarms = PumpAlarm.NONE
     stage.report()
     stage.agree("confirm")
-    assert stage.state is State.TEST_BOLUS
+    assert stage.at(State.TEST_BOLUS)
 
 
 def test_a_new_bridge_in_baseline_is_tested_before_it_may_start_anything(stage: Stage) -> None:
@@ -235,7 +235,7 @@ def test_a_new_bridge_in_baseline_is_tested_before_it_may_start_anything(stage: 
     stage.feed(LinkRestored(8))
     assert stage.self_tests == 2
     stage.agree("confirm")
-    assert stage.state is State.TEST_BOLUS
+    assert stage.at(State.TEST_BOLUS)
 
 
 def test_a_new_bridge_that_fails_its_test_in_baseline_ends_the_visit(stage: Stage) -> None:
@@ -244,7 +244,7 @@ def test_a_new_bridge_that_fails_its_test_in_baseline_ends_the_visit(stage: Stag
     stage.self_test_ok = False
     stage.feed(LinkLost())
     stage.feed(LinkRestored(8))
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
 
 
 def test_a_test_bolus_beyond_a_hard_limit_ends_the_visit(stage: Stage) -> None:
@@ -252,7 +252,7 @@ def test_a_test_bolus_beyond_a_hard_limit_ends_the_visit(stage: Stage) -> None:
     stage.plan = replace(stage.plan, test_bolus=heavy)
     stage.visit = begin(stage.plan)
     stage.to_confirm()
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert "hard limit" in stage.visit.chart.end_reason
 
 
@@ -272,7 +272,7 @@ def test_a_log_that_cannot_be_written_blocks_the_start(stage: Stage, state: Stat
     else:
         stage.to_baseline()
     stage.feed(LogFailed("disk full"))
-    assert stage.state is State.ABORTED
+    assert stage.at(State.ABORTED)
     assert "disk full" in stage.visit.chart.end_reason
 
 
@@ -284,4 +284,4 @@ def test_the_self_test_is_asked_for_once(stage: Stage) -> None:
 def test_a_timer_that_was_started_anew_does_not_count(stage: Stage) -> None:
     stage.feed(Started())
     stage.feed(TimerFired("before_drug"))
-    assert stage.state is State.PREPARING
+    assert stage.at(State.PREPARING)

@@ -16,6 +16,7 @@ from controller.procedure.events import (
 from controller.procedure.table import State
 from controller.procedure.visit import Status
 from firmware_bridge.messages import PumpAlarm, PumpState
+from firmware_bridge.quantities import Volume
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
 
 
@@ -29,7 +30,7 @@ def held(stage: Stage) -> Stage:
     stage.run(600)
     stage.answer("supervise", "hold")
     stage.run(3)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     return stage
 
 
@@ -41,9 +42,9 @@ def test_holding_says_why_and_what_was_given(stage: Stage) -> None:
 
 def test_half_an_hour_unanswered_leads_to_recovery(stage: Stage) -> None:
     held(stage).run(1_795)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.run(5)
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     assert "unanswered" in stage.alarm_history
 
 
@@ -58,7 +59,7 @@ def test_half_an_hour_unanswered_leads_to_recovery(stage: Stage) -> None:
 )
 def test_a_person_goes_on_from_holding(stage: Stage, choice: str, state: State) -> None:
     held(stage).answer("holding", choice)
-    assert stage.state is state
+    assert stage.at(state)
 
 
 @pytest.mark.parametrize("trouble", ["vitals", "no vitals", "link", "log"])
@@ -74,7 +75,7 @@ def test_resume_is_refused_while_the_cause_is_there(stage: Stage, trouble: str) 
         stage.feed(LogFailed("disk full"))
     stage.run(15)
     stage.answer("holding", "resume")
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "not resumed" in stage.refused[-1].why
     assert stage.asked("holding")
 
@@ -84,12 +85,12 @@ def test_a_pump_alarm_is_acknowledged_by_resuming(stage: Stage) -> None:
     stage.run(60)
     stage.pump.alarms = PumpAlarm.OCCLUSION
     stage.run(2)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "pump.occlusion" in stage.alarms
     stage.answer("holding", "resume")
     assert stage.effects.count(AcknowledgeAlarms(PumpAlarm.OCCLUSION)) == 1
     stage.run(2)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     assert not stage.alarms
 
 
@@ -101,7 +102,7 @@ def test_an_alarm_that_stays_keeps_it_held_and_asks_again(stage: Stage) -> None:
     stage.answer("holding", "resume")
     assert stage.asked("holding")  # while it waits, a person may still choose otherwise
     stage.run(61)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "the cause is not gone" in stage.ask("holding").text
 
 
@@ -113,7 +114,7 @@ def test_asking_again_does_not_prolong_the_half_hour(stage: Stage) -> None:
     stage.run(1_700)
     stage.answer("holding", "resume")
     stage.run(105)
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
 
 
 def test_a_new_bridge_repeats_the_self_test_before_resuming(stage: Stage) -> None:
@@ -126,7 +127,7 @@ def test_a_new_bridge_repeats_the_self_test_before_resuming(stage: Stage) -> Non
     stage.run(2)
     stage.answer("holding", "resume")
     assert stage.self_tests == tests + 1
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_a_new_bridge_that_fails_its_self_test_stays_held(stage: Stage) -> None:
@@ -136,11 +137,11 @@ def test_a_new_bridge_that_fails_its_self_test_stays_held(stage: Stage) -> None:
     stage.self_test_ok = False
     stage.run(2)
     stage.answer("holding", "resume")
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "the self-test failed" in stage.ask("holding").text
     stage.self_test_ok = True
     stage.answer("holding", "resume")
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_resume_waits_for_the_stop_to_be_confirmed_and_counted(stage: Stage) -> None:
@@ -149,11 +150,11 @@ def test_resume_waits_for_the_stop_to_be_confirmed_and_counted(stage: Stage) -> 
     stage.run(100)
     stage.answer("supervise", "hold")
     stage.answer("holding", "resume")
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.feed(StopConfirmed())
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.report()
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_a_lost_link_holds_and_the_pump_is_stopped_again_when_it_is_back(stage: Stage) -> None:
@@ -161,9 +162,9 @@ def test_a_lost_link_holds_and_the_pump_is_stopped_again_when_it_is_back(stage: 
     stage.to_infusing()
     stage.run(100)
     stage.feed(LinkLost("unplugged"))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.feed(StopUnconfirmed("no link"))
-    assert stage.state is State.HOLDING  # its dead-man bounds a pump that cannot be reached
+    assert stage.at(State.HOLDING)  # its dead-man bounds a pump that cannot be reached
     assert "stop.unconfirmed" in stage.alarms
     stops = sum(isinstance(e, StopPump) for e in stage.effects)
     stage.pump.answers_stop = True
@@ -173,7 +174,7 @@ def test_a_lost_link_holds_and_the_pump_is_stopped_again_when_it_is_back(stage: 
     stage.run(2)
     assert not stage.alarms
     stage.answer("holding", "resume")
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_a_pump_unplugged_behind_the_bridge_is_stopped_again_on_resume(stage: Stage) -> None:
@@ -183,18 +184,18 @@ def test_a_pump_unplugged_behind_the_bridge_is_stopped_again_on_resume(stage: St
     stage.pump.alarms = PumpAlarm.LINK_LOST
     stage.report()
     stage.feed(StopUnconfirmed("no pump"))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.pump.state = PumpState.STOPPED
     stage.pump.answers_stop = True
     stage.answer("holding", "resume")
     stage.run(3)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_an_unconfirmed_stop_of_a_reachable_pump_is_a_fault(stage: Stage) -> None:
     stage.pump.fails_stop = True
     stage.to_infusing().answer("supervise", "hold")
-    assert stage.state is State.FAULT
+    assert stage.at(State.FAULT)
     assert stage.outcomes == [Outcome.FAULT]
 
 
@@ -202,7 +203,7 @@ def test_a_stop_that_is_never_answered_is_a_fault(stage: Stage) -> None:
     stage.pump.answers_stop = False
     stage.to_infusing().answer("supervise", "hold")
     stage.run(11)
-    assert stage.state is State.FAULT
+    assert stage.at(State.FAULT)
     stage.run(11)
     assert stage.outcomes == [Outcome.FAULT]
 
@@ -211,7 +212,7 @@ def test_a_bridge_that_was_restarted_under_a_delivery_holds(stage: Stage) -> Non
     stage.to_infusing()
     stage.pump.boot_id = 9
     stage.report()
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "bridge.restarted" in stage.alarms
 
 
@@ -220,16 +221,16 @@ def test_a_link_that_comes_back_as_another_bridge_holds_even_if_its_loss_was_not
 ) -> None:
     stage.to_infusing()
     stage.feed(LinkRestored(9))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
 
 
 def test_a_log_that_fails_during_delivery_holds_and_only_recovery_is_left(stage: Stage) -> None:
     stage.to_infusing()
     stage.feed(LogFailed("disk full"))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.run(2)
     stage.answer("holding", "recover")
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
 
 
 def test_a_counter_that_went_back_leaves_only_an_end(stage: Stage) -> None:
@@ -237,7 +238,7 @@ def test_a_counter_that_went_back_leaves_only_an_end(stage: Stage) -> None:
     stage.run(300)
     stage.pump.rate = type(stage.pump.rate)(1)
     stage.report()
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "delivery.counter" in stage.alarms
     question = stage.ask("holding")
     assert "resume" not in question.choices
@@ -249,10 +250,24 @@ def test_a_counter_that_went_back_leaves_only_an_end(stage: Stage) -> None:
 
 def test_an_emergency_stop_from_holding_ends_the_visit(stage: Stage) -> None:
     held(stage).feed(EmergencyStopRequested("page"))
-    assert stage.state is State.EMERGENCY_STOPPED
+    assert stage.at(State.EMERGENCY_STOPPED)
     assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
     stage.feed(EmergencyStopRequested("page"))
     assert "stopped already" in stage.why_refused()
+
+
+def test_a_count_that_turns_out_uncertain_while_resuming_leaves_only_an_end(stage: Stage) -> None:
+    stage.pump.answers_stop = False
+    stage.to_infusing()
+    stage.run(100)
+    stage.answer("supervise", "hold")
+    stage.answer("holding", "resume")
+    stage.feed(StopConfirmed())
+    stage.pump.infused = Volume(0)
+    stage.report()
+    assert stage.at(State.HOLDING)
+    assert "resume" not in stage.ask("holding").choices
+    assert "uncertain" in stage.ask("holding").text
 
 
 def test_a_link_lost_while_resuming_keeps_it_held(stage: Stage) -> None:

@@ -68,7 +68,7 @@ def test_beyond_a_hard_limit_a_lower_dose_is_asked_for(stage: Stage) -> None:
     assert question.proposed is not None
     assert question.proposed.values["dose_mg"] == 22.5  # 0.5 mg/kg/h for 45 min
     stage.answer("infusion_dose", dose_mg=40.5)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     assert stage.asked("infusion_dose")
     stage.answer("infusion_dose", dose_mg=30)
     assert "30 mg" in stage.ask("confirm").text
@@ -76,18 +76,39 @@ def test_beyond_a_hard_limit_a_lower_dose_is_asked_for(stage: Stage) -> None:
     assert stage.pump.starts[-1].mass == Mass.from_mg(30)
 
 
+def test_a_dose_that_was_entered_and_refused_is_proposed_again_on_resume(stage: Stage) -> None:
+    stage.heavy(60_000)
+    at_twenty_mg(stage).answer("infusion_dose", dose_mg=20)
+    stage.answer("confirm", "refuse")
+    stage.run(2)
+    stage.answer("holding", "resume")
+    assert "Infuse 20 mg" in stage.ask("confirm").text
+
+
+def test_a_rest_that_a_limit_forbids_is_not_offered(stage: Stage) -> None:
+    stage.to_infusing()
+    stage.run(100)
+    stage.answer("supervise", "hold")
+    stage.run(3)
+    limits = replace(stage.plan.limits, visit_hard=Mass.from_mg(20))
+    stage.visit = replace(stage.visit, plan=replace(stage.plan, limits=limits))
+    stage.answer("holding", "resume")
+    assert stage.at(State.HOLDING)
+    assert "the rest cannot be given" in stage.ask("holding").text
+
+
 def test_a_dose_that_nobody_enters_holds(stage: Stage) -> None:
     stage.heavy(60_000)
     at_twenty_mg(stage)
     stage.run(1_201)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
 
 
 def test_when_nothing_is_left_within_the_limits_it_holds(stage: Stage) -> None:
     stage.plan = replace(stage.plan, limits=replace(stage.plan.limits, visit_hard=Mass.from_mg(10)))
     stage.visit = begin(stage.plan)
     stage.to_observing().respond("dissociation")
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "no infusion dose is left" in stage.visit.chart.hold_reason
 
 
@@ -119,11 +140,11 @@ def test_an_infusion_that_is_not_confirmed_holds_and_is_asked_again_on_resume(
         stage.answer("confirm", "refuse")
     else:
         stage.run(31)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "not confirmed" in stage.visit.chart.hold_reason
     stage.run(2)
     stage.answer("holding", "resume")
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     stage.agree("confirm")
     assert stage.pump.starts[-1].mass == Mass.from_mg(25)
 
@@ -153,7 +174,7 @@ def test_the_rest_must_be_confirmed_again(stage: Stage) -> None:
     stage.answer("holding", "resume")
     starts = len(stage.pump.starts)
     stage.run(31)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert len(stage.pump.starts) == starts
 
 
@@ -166,7 +187,7 @@ def test_nothing_left_ends_the_infusion_without_a_start(stage: Stage) -> None:
     stage.run(2)
     starts = len(stage.pump.starts)
     stage.answer("holding", "resume")
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     assert len(stage.pump.starts) == starts
 
 
@@ -179,7 +200,7 @@ def test_the_ceiling_on_motor_time_ends_the_infusion_with_an_alarm(stage: Stage)
     stage.to_infusing()
     stage.pump.speed_pct = 95
     stage.run(2_705)
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     assert "time_ceiling" in stage.alarm_history
     last = stage.visit.account.last
     assert last is not None
@@ -212,7 +233,7 @@ def test_a_used_up_ceiling_is_not_resumed(stage: Stage) -> None:
     )
     stage.visit = replace(stage.visit, account=account, plan=replace(stage.plan, infusion=rule))
     stage.answer("holding", "resume")
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     assert "time_ceiling" in stage.alarms
 
 
@@ -235,5 +256,5 @@ def test_a_pump_that_stops_early_holds(stage: Stage) -> None:
     stage.run(300)
     stage.pump.state = PumpState.STOPPED
     stage.run(1)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "stopped early" in stage.visit.chart.hold_reason

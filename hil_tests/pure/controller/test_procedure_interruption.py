@@ -58,7 +58,7 @@ def test_after_a_crash_it_holds_and_resumes_where_the_diagram_says(
     assert "interrupted" in stage.ask("holding").text
     assert isinstance(next(e for e in stage.effects if isinstance(e, StopPump)), StopPump)
     stage.run(3)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.answer("holding", "resume")
     assert choice_leads_to in stage.path
     assert stage.self_tests == 1
@@ -70,7 +70,7 @@ def test_it_never_resumes_by_itself() -> None:
     before.run(100)
     stage = after_crash(before, stopped_at(before))
     stage.run(1_801)
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
     assert not stage.pump.starts
 
 
@@ -107,7 +107,7 @@ def test_a_pump_that_cannot_be_read_counts_as_having_given_everything() -> None:
     assert "resume" not in stage.ask("holding").choices
     assert stage.visit.account.given(stage.now).visit == Mass.from_mg(35)
     stage.answer("holding", "recover")
-    assert stage.state is State.RECOVERING
+    assert stage.at(State.RECOVERING)
 
 
 def test_an_interrupted_bolus_counts_whole_until_the_pump_says_otherwise() -> None:
@@ -117,9 +117,9 @@ def test_an_interrupted_bolus_counts_whole_until_the_pump_says_otherwise() -> No
     stage.run(3)
     assert stage.visit.account.required == Mass.from_mg(5)
     stage.answer("holding", "resume")
-    assert stage.state is State.OBSERVING
+    assert stage.at(State.OBSERVING)
     stage.answer("response", "nothing", dose_mg=5)
-    assert stage.state is State.OBSERVING  # ten minutes count from the restart
+    assert stage.at(State.OBSERVING)  # ten minutes count from the restart
     assert "600 s" in stage.refused[-1].why
 
 
@@ -145,7 +145,7 @@ def test_a_crash_while_holding_remembers_where_it_came_from() -> None:
     stage = after_crash(before, stopped_at(before))
     stage.run(3)
     stage.answer("holding", "resume")
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_a_crash_after_a_crash_is_still_a_crash() -> None:
@@ -157,7 +157,7 @@ def test_a_crash_after_a_crash_is_still_a_crash() -> None:
     twice = after_crash(once, stopped_at(once))
     twice.run(3)
     twice.answer("holding", "resume")
-    assert twice.state is State.INFUSING
+    assert twice.at(State.INFUSING)
     twice.agree("confirm")
     assert twice.pump.starts[-1].volume.nl == 2_500_000 - once.pump.infused.nl
 
@@ -179,7 +179,7 @@ def test_an_interruption_of_a_visit_that_has_begun_is_refused() -> None:
     stage = Stage()
     stage.feed(Started())
     stage.feed(Interrupted(Recovered(State.INFUSING, None, ())))
-    assert stage.state is State.PREPARING
+    assert stage.at(State.PREPARING)
 
 
 def test_an_order_that_never_left_gave_nothing() -> None:

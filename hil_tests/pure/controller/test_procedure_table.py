@@ -32,6 +32,7 @@ from controller.procedure.events import (
     VitalsLost,
 )
 from controller.procedure.machine import IllegalTrigger, Procedure, as_mermaid
+from controller.procedure.questions import Question
 from controller.procedure.table import CLOSED, DELIVERING, TABLE, State, Trigger
 from controller.procedure.visit import Recovered, Visit
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result
@@ -96,7 +97,7 @@ def visit_in(state: State) -> tuple[Visit, float]:
     """A visit that came to ``state`` the ordinary way, and its time; made once."""
     if state not in _STAGES:
         stage = WAYS[state](Stage())
-        assert stage.state is state
+        assert stage.at(state)
         _STAGES[state] = (stage.visit, stage.now)
     return _STAGES[state]
 
@@ -256,6 +257,20 @@ def test_the_diagram_shows_every_transition_that_is_not_open_to_all() -> None:
     expected = {(s.value, to.value, t.value) for (s, t), to in TABLE.items() if t not in everywhere}
     assert drawn == expected
     assert as_mermaid().startswith("stateDiagram-v2")
+
+
+@pytest.mark.parametrize("state", list(State))
+def test_a_timer_or_a_question_that_is_none_of_this_states_is_refused_aloud(state: State) -> None:
+    visit, now = visit_in(state)
+    odd = Question(77_777, state, "odd", "?", ("yes",))
+    visit = replace(visit, deadlines={"odd": now, "answer.77777": now})
+    assert "no such timer" in str(decide(state, visit, TimerFired("odd"), now).effects)
+    asked = replace(visit, questions=(odd,))
+    if state in CLOSED | {State.SELF_TEST}:
+        answered = decide(state, asked, Answered(odd.id, "yes", {}, "nurse"), now)
+        assert "not asked here" in str(answered.effects)
+        expired = decide(state, asked, TimerFired("answer.77777"), now)
+        assert "expired" in str(expired.effects)
 
 
 def test_an_entry_nobody_expects_is_refused_aloud() -> None:

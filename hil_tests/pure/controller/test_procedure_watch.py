@@ -5,12 +5,20 @@ from __future__ import annotations
 import pytest
 
 from controller.procedure.decide import decide
-from controller.procedure.effects import Outcome, Priority, Record, StopPump
-from controller.procedure.events import PumpReported, VitalsArrived, VitalsLost, vitals_arrived
+from controller.procedure.effects import Outcome, Priority, Record, StartTimer, StopPump
+from controller.procedure.events import (
+    Failed,
+    PumpReported,
+    Started,
+    TimerFired,
+    VitalsArrived,
+    VitalsLost,
+    vitals_arrived,
+)
 from controller.procedure.table import State
-from controller.procedure.visit import Status
+from controller.procedure.visit import Delivery, Kind, Status
 from firmware_bridge.messages import PumpAlarm, PumpState
-from firmware_bridge.quantities import Volume
+from firmware_bridge.quantities import Mass, Rate, Volume
 from hil_tests.pure.controller.visit_driver import GOOD, Stage, snapshot
 
 
@@ -38,9 +46,9 @@ def test_a_vital_sign_outside_its_limit_holds_once_it_lasts(
     assert stage.vitals is not None
     stage.vitals[key] = value
     stage.run(seconds)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     stage.run(2)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     alarm = stage.alarms[f"vitals.{key}"]
     assert alarm.priority is Priority.HIGH
     assert (alarm.value, alarm.unit) == (value, key.rpartition("_")[2])
@@ -53,7 +61,7 @@ def test_a_value_at_its_limit_is_inside(stage: Stage, key: str) -> None:
     assert stage.vitals is not None
     stage.vitals[key] = float(low[key])
     stage.run(60)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     assert not stage.alarms
 
 
@@ -61,7 +69,7 @@ def test_spo2_below_94_warns_and_does_not_hold(stage: Stage) -> None:
     assert stage.vitals is not None
     stage.vitals["spo2_pct"] = 93.0
     stage.run(60)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     assert stage.alarms["vitals.spo2_pct.warn"].priority is Priority.LOW
     stage.vitals["spo2_pct"] = 96.0
     stage.run(2)
@@ -75,7 +83,7 @@ def test_a_dip_shorter_than_its_persistence_is_forgotten(stage: Stage) -> None:
         stage.run(12)
         stage.vitals["spo2_pct"] = 97.0
         stage.run(5)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 @pytest.mark.parametrize("key", ["spo2_pct", "hr_bpm", "nibp_sys_mmhg"])
@@ -83,18 +91,18 @@ def test_an_invalid_value_is_unsafe_after_ten_seconds(stage: Stage, key: str) ->
     assert stage.vitals is not None
     del stage.vitals[key]
     stage.run(10)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     stage.run(2)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "no valid value" in stage.visit.chart.hold_reason
 
 
 def test_silence_of_ten_seconds_holds(stage: Stage) -> None:
     stage.vitals = None
     stage.run(9)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     stage.run(2)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "vitals.stale" in stage.alarms
 
 
@@ -103,27 +111,27 @@ def test_samples_that_do_not_count_up_are_silence(stage: Stage) -> None:
     for _ in range(12):
         stage.run(1)
         stage.feed(VitalsArrived(GOOD, stage.seq))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
 
 
 def test_a_lost_monitor_holds_at_once_and_may_count_from_the_beginning_later(stage: Stage) -> None:
     stage.feed(VitalsLost())
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     stage.seq = 0
     stage.run(3)
     assert not stage.alarms
     stage.answer("holding", "resume")
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
 
 
 def test_a_cuff_reading_older_than_seven_minutes_is_unsafe(stage: Stage) -> None:
     assert stage.vitals is not None
     stage.vitals["nibp_age_s"] = 420.0
     stage.run(5)
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     stage.vitals["nibp_age_s"] = 421.0
     stage.run(2)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "too old" in stage.visit.chart.hold_reason
 
 
@@ -133,7 +141,7 @@ def test_recovered_vitals_clear_the_alarm_and_do_not_resume(stage: Stage) -> Non
     stage.run(10)
     stage.vitals["hr_bpm"] = 80.0
     stage.run(60)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert not stage.alarms
 
 
@@ -196,7 +204,7 @@ def test_every_alarm_of_the_pump_stops_delivery(stage: Stage, alarm: PumpAlarm) 
     stage.pump.alarms = alarm
     stage.report()
     expected = State.EMERGENCY_STOPPED if alarm is PumpAlarm.ESTOP_LATCHED else State.HOLDING
-    assert stage.state is expected
+    assert stage.at(expected)
 
 
 @pytest.mark.parametrize("alarm", [PumpAlarm.STOP_UNCONFIRMED, PumpAlarm.IDENTITY_CHANGED])
@@ -226,14 +234,14 @@ def test_an_occlusion_alarm_clears_when_the_pump_says_so(stage: Stage) -> None:
 def test_a_pump_that_runs_too_slow_or_too_fast_is_stopped(stage: Stage, factor: int) -> None:
     stage.pump.speed_pct = factor
     stage.run(300)
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "delivery.pace" in stage.alarms
 
 
 def test_more_than_programmed_is_stopped(stage: Stage) -> None:
     stage.run(10)
     stage.feed(PumpReported(snapshot(PumpState.RUNNING, Volume.from_ml(2.6)), 7))
-    assert stage.state is State.HOLDING
+    assert stage.at(State.HOLDING)
     assert "delivery.over" in stage.alarms
     assert stage.visit.account.given(stage.now).visit.mg >= 36
 
@@ -241,7 +249,7 @@ def test_more_than_programmed_is_stopped(stage: Stage) -> None:
 def test_a_report_from_before_the_start_is_not_counted(stage: Stage) -> None:
     old = snapshot(PumpState.COMPLETED, Volume.from_ml(1), age_ms=60_000)
     stage.feed(PumpReported(old, 7))
-    assert stage.state is State.INFUSING
+    assert stage.at(State.INFUSING)
     assert stage.visit.account.infusion_delivered < Volume.from_ml(0.1)
 
 
@@ -262,7 +270,7 @@ def test_a_motor_that_runs_unasked_is_stopped(state: State) -> None:
     assert sum(isinstance(e, StopPump) for e in stage.effects) == stops + 1
     assert "delivery.unasked" in stage.alarms
     expected = State.HOLDING if state is State.OBSERVING else State.BASELINE
-    assert stage.state is expected
+    assert stage.at(expected)
     stage.feed(PumpReported(snapshot(PumpState.STOPPED, infused), 7))
     assert "delivery.unasked" not in stage.alarms
 
@@ -278,7 +286,7 @@ def test_what_the_pump_still_reports_after_its_target_is_counted() -> None:
     stage = Stage().to_test_bolus()
     stage.now += 60
     stage.feed(PumpReported(snapshot(PumpState.COMPLETED, Volume.from_ml(0.996)), 7))
-    assert stage.state is State.OBSERVING
+    assert stage.at(State.OBSERVING)
     stage.feed(PumpReported(snapshot(PumpState.COMPLETED, Volume.from_ml(1)), 7))
     assert stage.visit.account.required.mg == 10
     assert stage.visit.account.last is not None
@@ -303,6 +311,42 @@ def test_the_stop_of_the_pump_side_is_the_emergency_stop() -> None:
     assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
     stage.report()
     assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
+
+
+def test_the_latch_that_a_fault_sets_in_the_bridge_does_not_hide_the_fault(stage: Stage) -> None:
+    stage.feed(Failed("a bug"))
+    stage.pump.alarms = PumpAlarm.ESTOP_LATCHED
+    stage.report()
+    assert stage.at(State.FAULT)
+    assert stage.outcomes == [Outcome.FAULT]
+
+
+def test_a_hair_of_time_left_counts_as_none(stage: Stage) -> None:
+    heard = stage.visit.vitals.heard_at
+    assert heard is not None
+    for left in (1e-9, 1e-13):
+        decision = decide(
+            stage.state, stage.visit, TimerFired("vitals_stale"), max(heard + 10 - left, stage.now)
+        )
+        started = [e for e in decision.effects if isinstance(e, StartTimer)]
+        assert all(timer.seconds > 0.0005 for timer in started)
+
+
+def test_a_monitor_that_never_spoke_is_announced_in_baseline() -> None:
+    stage = Stage()
+    stage.vitals = None
+    stage.feed(Started())
+    stage.run(60)
+    assert not stage.alarms
+    for _ in stage.plan.checklist:
+        stage.answer("checklist", "yes")
+    assert stage.at(State.BASELINE)
+    assert "vitals.stale" in stage.alarms
+
+
+def test_nothing_is_estimated_before_a_start() -> None:
+    ordered = Delivery(1, Kind.TEST, Mass(10_000), Volume(1_000_000), Rate(60_000_000))
+    assert ordered.estimated(5.0) == Volume(0)
 
 
 def test_records_are_flat_and_carry_no_reserved_key() -> None:

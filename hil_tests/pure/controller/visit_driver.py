@@ -141,6 +141,10 @@ class Stage:
     def state(self) -> State:
         return self.machine.state
 
+    def at(self, state: State) -> bool:
+        """Whether the visit stands there now (a call, because an attribute would be taken as fixed)."""
+        return self.machine.state is state
+
     # --- feeding ---
 
     def feed(self, event: Event) -> None:
