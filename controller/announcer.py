@@ -130,11 +130,10 @@ class Announcer(Observer):
         )
 
     def farewell(self, runner: Runner) -> None:
-        """The session is over: last state, no alarm left on the broker, availability offline."""
+        """The session is over: its last state, and no alarm left on the broker."""
         self.session(runner)
         for alarm_id in self._alarms:
             self._publisher.publish(self._telemetry.alarm_gone(alarm_id))
-        self._publisher.publish(self._telemetry.availability(online=False))
 
 
 def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bool) -> PumpSample:

@@ -155,5 +155,11 @@ class HostDialect(Protocol):
         knowing what the pump was like before.
         """
 
+    def relax(self) -> Program[None]:
+        """The pump stands, and its dead-man need not hear from us every few seconds any more.
+
+        Otherwise it would sound its alarm at rest.  `start` and `resume` arm it again.
+        """
+
     def restore(self) -> Program[Sequence[str]]:
         """Put back what `connect` recorded; returns what was changed, for the record."""

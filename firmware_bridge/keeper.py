@@ -22,7 +22,7 @@ from firmware_bridge.dialect import Frame, HostDialect, Program, Reading, T
 from firmware_bridge.errors import BridgeError, Disconnected, LinkError
 from firmware_bridge.gate import Closed
 from firmware_bridge.latch import Latch
-from firmware_bridge.messages import Code, PumpAlarm
+from firmware_bridge.messages import Bolus, Code, PumpAlarm, Resume, Run, SelfTest
 from firmware_bridge.orders import Order, Orders, refused
 from firmware_bridge.pump_port import OpenPort, PumpPort
 from firmware_bridge.quantities import Duration
@@ -44,6 +44,9 @@ END_WITHIN_S = 60.0
 
 BEGIN_WITHIN_S = 5.0
 """How long a first stop may take before the controller is let in on a pump of unknown state."""
+
+ARMS_DEAD_MAN = (Bolus, Resume, Run, SelfTest)
+"""Orders that leave the pump's dead-man set to a lease."""
 
 
 class PumpKeeper:
@@ -82,6 +85,7 @@ class PumpKeeper:
         self._waiting: deque[tuple[Order, float]] = deque()
         self._read_wanted = False
         self._ordered = False
+        self._taut = False
         self._wake = asyncio.Event()
         self._rest = asyncio.Event()
         self._lease_timer: asyncio.TimerHandle | None = None
@@ -132,6 +136,8 @@ class PumpKeeper:
                 await self._look()
             elif self._waiting:
                 await self._next_order()
+            elif self._taut and not self.supervision.delivering and not self._latch.is_set:
+                await self._relax()
             else:
                 self._wake.clear()
                 await self._wake.wait()
@@ -141,10 +147,19 @@ class PumpKeeper:
     async def _next_order(self) -> None:
         order, arrived = self._waiting.popleft()
         self._ordered = True
+        self._taut = self._taut or isinstance(order, ARMS_DEAD_MAN)
         try:
             self._upstream.answer(await self.orders.carry_out(order, arrived))
         finally:
             self._ordered = False
+
+    async def _relax(self) -> None:
+        """Nothing is delivered: the pump's dead-man is given time, so that it is quiet at rest."""
+        self._taut = False
+        try:
+            await self.do(self._dialect.relax())
+        except BridgeError as error:
+            self._log(f"the pump's dead-man stays short: {error}")
 
     def _is_over(self) -> bool:
         return self._ending and (not self.stopping or self._loop.time() > self._give_up_at)

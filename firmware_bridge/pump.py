@@ -142,6 +142,7 @@ class Pump:
         try:
             self._programmed = await self._link.do(self._dialect.start(rate, volume, self._lease))
             reading = await self._until_it_stands()
+            await self._link.do(self._dialect.relax())
         except PumpRefused:  # nothing was started
             raise
         except BaseException:

@@ -286,6 +286,7 @@ class Stage:
             closing()
         await asyncio.gather(*self.bridges, return_exceptions=True)
         self.served.close()
+        await self.bus.close()
 
 
 def _stamp(loop: asyncio.AbstractEventLoop) -> Stamp:

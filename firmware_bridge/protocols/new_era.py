@@ -62,6 +62,10 @@ _STOP_ONLY_TRIGGERS = ("SP", "P2", "SL", "SH")
 """External triggers that can stop the pump and never start it (NE-500 manual 1200-02, section 9)."""
 
 
+REST_S = 255
+"""The longest time of the safe mode, in seconds (user manual, SAF)."""
+
+
 class NewEra:
     """One New Era pump at one address of one port.  See `dialect.HostDialect` for the operations."""
 
@@ -182,6 +186,11 @@ class NewEra:
 
     def disown(self) -> None:
         self._settings.disown()
+
+    def relax(self) -> Program[None]:
+        """Safe mode and its checksums stay; its time is the longest there is.  Raises `NoAnswer`."""
+        if self._wire.safe:
+            yield from self._settings.safe_time(REST_S)
 
     def restore(self) -> Program[Sequence[str]]:
         """What this session changed is as `connect` found it, basic mode included.

@@ -234,6 +234,10 @@ class LineDialect:
         yield Listen(lease)
         return "tripped"
 
+    def relax(self) -> Program[None]:
+        """Its dead-man is the cable: there is nothing to relax."""
+        yield from ()
+
     def disown(self) -> None:
         """Nothing in this pump outlives a session."""
 
