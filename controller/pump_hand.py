@@ -33,6 +33,7 @@ from firmware_bridge.transports.base import Transport
 if TYPE_CHECKING:
     from controller.runner import Runner
 
+LATCHED = "the stop latch is set"
 STANDING = frozenset({PumpState.STOPPED, PumpState.COMPLETED, PumpState.PAUSED, PumpState.ALARM})
 
 
@@ -174,6 +175,9 @@ class PumpHand:
     def _start(self, effect: do.StartBolus | do.StartInfusion) -> None:
         what = type(effect).__name__
         wire = self._number(effect.command_id, what)
+        if self._runner.latch.is_set:
+            self._ended(wire, Ending.REFUSED, LATCHED)
+            return
         lease = self.pace.lease
         message: msg.Bolus | msg.Run = (
             msg.Bolus(wire, effect.rate, effect.volume, lease)
@@ -192,8 +196,8 @@ class PumpHand:
         )
 
         def send() -> None:
-            if self._runner.stopped:
-                self._ended(wire, Ending.REFUSED, "an emergency stop came first")
+            if self._runner.latch.is_set:  # it may have come while the intent was being written
+                self._ended(wire, Ending.REFUSED, LATCHED)
                 return
             self._leased = True
             self._schedule_beat(self.pace.renew_s)
@@ -246,6 +250,10 @@ class PumpHand:
         if self._link is None or not self._up:
             self._ended(message.command_id, Ending.REFUSED, "no link to the pump")
             return
+        if self._runner.latch.is_set and not isinstance(message, msg.Stop):
+            # The bridge would refuse it too; either of the two gates is enough.
+            self._ended(message.command_id, Ending.REFUSED, LATCHED)
+            return
         try:
             self._link.command(message)
         except LinkError as error:
@@ -289,8 +297,9 @@ class PumpHand:
             self._runner.post(told.LinkRestored(self.identity.boot_id))
         if PumpAlarm.IDENTITY_CHANGED in snapshot.alarms:
             self._runner.post(told.Failed("another pump answers than the one that was tested"))
-        self._settle_stops(snapshot)
+        # What was delivered first: a confirmed stop may end the visit, and its account with it.
         self._runner.pump_reported(snapshot, self.identity.boot_id)
+        self._settle_stops(snapshot)
 
     def _settle_stops(self, snapshot: msg.Snapshot) -> None:
         stands = (
@@ -318,8 +327,10 @@ class PumpHand:
         if what == "SelfTest":
             self._self_test_ended(result.ending, result.reason)
         elif what == "StopPump":
-            done = result.ending is Ending.DONE
-            self._runner.post(told.StopConfirmed() if done else told.StopUnconfirmed(result.reason))
+            if result.ending is Ending.DONE:
+                self._stop_owed = command_id  # settled by the reading that comes right behind
+            else:
+                self._runner.post(told.StopUnconfirmed(result.reason))
         elif what:
             if what.startswith("Start") and result.ending is not Ending.DONE:
                 self._leased = False

@@ -32,10 +32,14 @@ from controller.timers import Timers
 from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Snapshot
 
+ESTOP = "estop"
+"""The choice, in whatever question, that is an emergency stop."""
+
 DRAIN_MAX = 64
 """Events taken per turn of the loop, so that a flood of them cannot starve timers and I/O."""
 
 SETTLE_EVENTS = (
+    told.Entered,
     told.EmergencyStopRequested,
     told.StopConfirmed,
     told.StopUnconfirmed,
@@ -120,6 +124,7 @@ class Runner:
         self._timers = Timers(self.loop, lambda name: self.post(told.TimerFired(name)))
         self._events: deque[told.Event] = deque()
         self._draining = False
+        self._deciding = False
         self._stopped = False
         self._stop_told = False
         self._tasks: set[asyncio.Task[None]] = set()
@@ -152,10 +157,14 @@ class Runner:
     def stop_now(self, by: str) -> None:
         """Emergency stop, from the loop's own thread: latch, write STOP, and only then keep books.
 
-        Idempotent in what it starts; every call writes STOP again.
+        Idempotent in what it starts; every call writes STOP again.  Pressed from within a decision, by
+        an operator who is just being asked, the books wait until that decision has been carried out.
         """
         self._write_stop(by)
-        self._after_stop(by)
+        if self._deciding:
+            self.loop.call_soon(self._after_stop, by)
+        else:
+            self._after_stop(by)
 
     def stop_from_anywhere(self, by: str) -> None:
         """Emergency stop from another thread or a signal handler; the books follow on the loop."""
@@ -168,7 +177,13 @@ class Runner:
         self.hand.estop()
 
     def answer(self, question_id: int, answer: Answer, by: str) -> None:
-        """Somebody answers an open question; a refusal comes back through `Operator.refused`."""
+        """Somebody answers an open question; a refusal comes back through `Operator.refused`.
+
+        "estop" is no answer that waits for its turn or is weighed: it stops.
+        """
+        if answer.choice == ESTOP:
+            self.stop_now(by)
+            return
         self.post(
             told.Answered(question_id, answer.choice, answer.values, by=by, token=answer.token)
         )
@@ -235,10 +250,13 @@ class Runner:
     def _take(self, event: told.Event) -> None:
         if self._stopped and not isinstance(event, SETTLE_EVENTS):
             return
+        outermost, self._deciding = not self._deciding, True
         try:
             self._apply(decide(self.machine.state, self.visit, event, self.loop.time()))
         except Exception as error:  # noqa: BLE001 - the one catch-all: whatever broke, the pump stops
             self._fail(f"internal error: {type(error).__name__}: {error}")
+        finally:
+            self._deciding = not outermost
 
     def _apply(self, decision: Decision) -> None:
         self.visit = decision.visit
@@ -258,6 +276,11 @@ class Runner:
             self.latch.set("fault")
             self.hand.estop()
             self.latch.save()
+            self.hand.repeat_stop_until_confirmed()
+        elif state is State.EMERGENCY_STOPPED and not self._stop_told:
+            # Decided in its turn, from an event in the queue, so nothing has been written yet.
+            self._write_stop("decision")
+            self._stand_down()
             self.hand.repeat_stop_until_confirmed()
         for observer in self.observers:
             observer.state_changed(self, previous)
@@ -283,6 +306,12 @@ class Runner:
         """Book-keeping of a stop that is already on the wire; on the loop's thread, once."""
         if self._stop_told or self.finished.done():
             return
+        self._stand_down()
+        self._take(told.EmergencyStopRequested(by))
+        self.hand.repeat_stop_until_confirmed()
+
+    def _stand_down(self) -> None:
+        """Nothing that was under way or waiting goes on, but what belongs to stopping and recording."""
         self._stop_told = True
         self.outbox.void_all("emergency stop")
         for task in self._tasks:
@@ -291,10 +320,8 @@ class Runner:
         self._events.clear()
         self._events.extend(kept)
         problem = self.latch.save()
-        self._take(told.EmergencyStopRequested(by))
         if problem:
-            self._carry_out(do.Record("latch_not_written", {"why": problem}))
-        self.hand.repeat_stop_until_confirmed()
+            self.record("latch_not_written", {"why": problem})
 
     def _task_done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -342,8 +369,8 @@ class Runner:
 
     def _ask(self, question: Question) -> None:
         self.questions[question.id] = question
+        self.operator.ask(question, self)  # first, so that who shows it can ask whoever answers it
         self._questions_changed()
-        self.operator.ask(question, self)
 
     def _close_question(self, question_id: int) -> None:
         if self.questions.pop(question_id, None) is not None:

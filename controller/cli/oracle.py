@@ -12,7 +12,7 @@ from typing import Protocol
 
 from controller.log_format import Record
 from controller.procedure.table import CLOSED, State
-from controller.procedure.visit import MOVED
+from controller.procedure.visit import MOVED, Status
 from controller.replay import replay
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import PumpState, Snapshot
@@ -21,6 +21,8 @@ STROKE_NL = 30
 """More than one microstep of any syringe shipped (BD 50/60 mL: 17 nL)."""
 AGREE_NL = 10_000
 """Resolution of a New Era counter up to 10 mL: four digits, 0.001 to 0.01 mL."""
+FINAL = frozenset({Status.STOPPED, Status.COMPLETED})
+"""Where the count of a delivery is final; before that, this report may be the one that makes it so."""
 
 
 class Truth(Protocol):
@@ -61,7 +63,7 @@ class Oracle(Observer):
         self._limit(runner, moved_nl)
         self._still(runner, moved_nl)
         at_rest = snapshot.state in {PumpState.STOPPED, PumpState.COMPLETED}
-        if at_rest and account.deliveries and account.deliveries[-1].ended_at is not None:
+        if at_rest and account.deliveries and account.deliveries[-1].status in FINAL:
             believed_nl = account.delivered.nl
             if abs(moved_nl - believed_nl) > AGREE_NL and not runner.alarms.active:
                 self._found(runner, 5, f"plunger {moved_nl} nL, reported {believed_nl} nL")
