@@ -8,7 +8,7 @@ of those has been misread before.  Not answerable for drawing (`controller.cli.s
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from controller.procedure.questions import Answer, Question, Value, answer_to
@@ -54,9 +54,12 @@ class PromptOperator:
             self._start_over()
         self._say(f"not taken: {why}")
 
-    def close(self) -> None:
-        """Nobody answers any more."""
+    def closed(self, question_id: int) -> None:
+        self._open.pop(question_id, None)
+
+    def close(self) -> Sequence[str]:
         self._open.clear()
+        return ()
 
     @property
     def current(self) -> Question | None:
@@ -107,7 +110,9 @@ class PromptOperator:
         )
         if not taken:
             return
-        if self._missing(question) is None and (self._choice or not question.choices):
+        if self._missing(question) is not None:
+            self._say(self.wanted)
+        elif self._choice or not question.choices:
             answer = answer_to(question, self._choice, self._values)
             self._start_over()
             if self._runner is not None:

@@ -8,7 +8,7 @@ reads the runner and changes nothing.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
 
 from rich.console import Console, Group, RenderableType
@@ -37,13 +37,30 @@ VITALS = (
     ("etco2_mmhg", "EtCO2", "mmHg"),
 )
 STYLE = {3: "bold white on red", 2: "bold black on yellow", 1: "cyan"}
-TOLD = {"refused", "answer", "dose", "rescue", "arithmetic", "self_test", "stop_never_confirmed"}
+TOLD = {
+    "arithmetic",
+    "confirmed",
+    "dose",
+    "latch_not_written",
+    "not_confirmed",
+    "refused",
+    "rescue",
+    "response",
+    "self_test",
+    "stop_never_confirmed",
+}
+"""Kinds of record that are worth a line of their own."""
 
 
 def clock(seconds: float) -> str:
     """Seconds as h:mm:ss."""
     whole = int(max(0.0, seconds))
     return f"{whole // 3600}:{whole // 60 % 60:02d}:{whole % 60:02d}"
+
+
+def plain(text: str) -> str:
+    """The text without what could command a terminal: a pump or a monitor may have put it there."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "?" for letter in text)
 
 
 class Screen(Observer):
@@ -63,7 +80,7 @@ class Screen(Observer):
         self._prompt = prompt
         self._typed = ""
         self._live: Live | None = None
-        self._started_at: float | None = None
+        self._asked = 0
 
     @property
     def is_live(self) -> bool:
@@ -85,7 +102,7 @@ class Screen(Observer):
 
     def say(self, text: str, style: str = "") -> None:
         """One line that stays."""
-        self._console.print(Text(text, style=style))
+        self._console.print(Text(plain(text), style=style))
 
     def typed(self, text: str) -> None:
         """What stands on the input line."""
@@ -116,8 +133,10 @@ class Screen(Observer):
     def question_changed(self, runner: Runner) -> None:
         if self._prompt is not None and self._live is None:
             question = self._prompt.current
-            if question is not None:
+            asked = question.id if question is not None else 0
+            if question is not None and asked != self._asked:
                 self.say(f"{question.text}\n  {self._prompt.wanted}")
+            self._asked = asked
 
     def _line(self, runner: Runner, text: str, style: str = "") -> None:
         self.say(f"{clock(runner.loop.time() - runner.started_at)}  {text}", style)
@@ -132,7 +151,7 @@ class Screen(Observer):
         ]
         parts += [
             Text(
-                f" {'ALARM' if a.active else 'was'}  {a.text} ",
+                f" {'ALARM' if a.active else 'was'}  {plain(a.text)} ",
                 STYLE[a.rank] if a.active else "dim",
             )
             for a in runner.alarms.listed()[:4]
@@ -170,18 +189,18 @@ class Screen(Observer):
         if runner.vitals_at is None:
             return Text("vitals: none yet", style="yellow")
         age = runner.loop.time() - runner.vitals_at
+        late = age > runner.visit.bounds.data_age_s
         cells = [
             f"{label} {value:g} {unit}"
             if isinstance(value := runner.vitals.get(key), int | float)
             else f"{label} ---"
             for key, label, unit in VITALS
         ]
-        return Text(f"{'  '.join(cells)}  ({age:.0f} s old)", style="" if age < 10 else "red")
+        return Text(f"{'  '.join(cells)}  ({age:.0f} s old)", style="red" if late else "")
 
     def _question(self, prompt: PromptOperator) -> RenderableType:
         question = prompt.current
         head = question.text if question else ""
-        return Group(Text(head, style="bold cyan"), Text(f"{prompt.wanted}\n> {self._typed}_"))
-
-
-Draw = Callable[[], None]
+        return Group(
+            Text(head, style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
+        )

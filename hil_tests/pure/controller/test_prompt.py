@@ -262,7 +262,7 @@ def test_a_proposed_yes_is_shown_as_a_word() -> None:
 def test_a_choice_asks_for_the_numbers_it_needs_and_no_others() -> None:
     terminal = Terminal(RESPONSE)
     assert terminal.type("nothing") == []
-    assert terminal.prompt.wanted == "dose_mg (1 to 10 mg)"
+    assert terminal.said == [terminal.prompt.wanted] == ["dose_mg (1 to 10 mg)"]
     assert terminal.type("7.5") == [Answer("nothing", {"dose_mg": 7.5})]
     assert Terminal(RESPONSE).type("dissociation") == [Answer("dissociation")]
 
@@ -304,7 +304,7 @@ def test_a_refused_answer_begins_again_and_says_why() -> None:
     terminal = Terminal(RESPONSE)
     terminal.type("nothing")
     terminal.prompt.refused(RESPONSE, "it is too early", terminal.runner)
-    assert terminal.said == ["not taken: it is too early"]
+    assert terminal.said[-1] == "not taken: it is too early"
     assert terminal.prompt.wanted.startswith("anxiety /")
 
 
