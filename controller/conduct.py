@@ -134,6 +134,7 @@ class Conductor:
         outcome = await runner.finished
         runner.hand.close()
         runner.close()
+        runner.warnings.extend(parts.operator.close())
         report = summary(runner, outcome)
         if parts.announcer is not None:
             parts.announcer.farewell(runner)

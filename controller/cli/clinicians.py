@@ -7,7 +7,7 @@ waiting.  A person at a terminal is `controller.cli.prompt`.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from controller.operators import ScriptedOperator
@@ -52,6 +52,14 @@ class Waiting:
 
         self._handles[question.id] = runner.loop.call_later(delay_s, due)
 
+    def forget(self, question_id: int) -> bool:
+        """The question is closed; true if its answer was still on its way."""
+        handle = self._handles.pop(question_id, None)
+        if handle is None:
+            return False
+        handle.cancel()
+        return True
+
     def cancel_all(self) -> None:
         """Nobody answers any more."""
         for handle in self._handles.values():
@@ -80,9 +88,12 @@ class SimulatedClinician:
         del why  # the clinician looks again and decides anew
         self._waiting.call(runner, question, 15.0, lambda: self.ask(question, runner))
 
-    def close(self) -> None:
-        """Nobody answers any more."""
+    def closed(self, question_id: int) -> None:
+        self._waiting.forget(question_id)
+
+    def close(self) -> Sequence[str]:
         self._waiting.cancel_all()
+        return ()
 
 
 class Script:
@@ -103,9 +114,13 @@ class Script:
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         runner.warnings.append(f"operator script: {question.kind} in {question.state}: {why}")
 
-    def close(self) -> None:
-        """Nobody answers any more."""
+    def closed(self, question_id: int) -> None:
+        if self._waiting.forget(question_id):
+            self._script.withdrawn(question_id)
+
+    def close(self) -> Sequence[str]:
         self._waiting.cancel_all()
+        return self._script.unused()
 
 
 def _as_seen(question: Question, runner: Runner) -> dict[str, Any]:

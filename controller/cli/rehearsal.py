@@ -117,7 +117,7 @@ class Stage:
         self._world(loop, runner)
         self.on_runner(runner)
         report = await conductor.finish()
-        await self._close(operator)
+        await self._close()
         oracle.ended(runner, self.events())
         self.wire.update(log.h.encode())
         return Rehearsed(report, self.wire.hexdigest(), tuple(oracle.violations))
@@ -277,13 +277,10 @@ class Stage:
         lines = self.storage.contents().splitlines()
         return [decode_line(line) for line in lines if b'"kind":"sample"' not in line]
 
-    async def _close(self, operator: Operator) -> None:
+    async def _close(self) -> None:
         if self.world is not None:
             self.world.stop()
         self.vitals.close()
-        closing = getattr(operator, "close", None)
-        if closing is not None:
-            closing()
         await asyncio.gather(*self.bridges, return_exceptions=True)
         self.served.close()
         await self.bus.close()
