@@ -192,6 +192,18 @@ async def test_an_alarm_the_pump_tells_by_itself_is_passed_on_and_stops_it_at_on
 
 
 @virtual
+async def test_an_alarm_found_in_a_reading_stops_closes_and_is_passed_on(rig: Rig) -> None:
+    await rig.running()
+    rig.pump.pending = PumpAlarm.AIR
+    rig.controller.lease()
+    await asyncio.sleep(0.5)
+    assert rig.pump.state is PumpState.STOPPED
+    assert [alarm for _, alarm in rig.controller.alarms()] == [PumpAlarm.AIR]
+    refused = await rig.controller.ends(rig.run())
+    assert (refused.code, "the pump raised an alarm" in refused.reason) == (Code.NOT_ARMED, True)
+
+
+@virtual
 async def test_an_alarm_of_an_idle_pump_is_passed_on_too(rig: Rig) -> None:
     await rig.armed()
     rig.pump.say(PumpAlarm.BATTERY)

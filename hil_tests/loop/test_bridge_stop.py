@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
+from firmware_bridge.dialect import Limits, Program, Reading, Syringe
 from firmware_bridge.latch import FileLatch, MemoryLatch
 from firmware_bridge.messages import (
     Code,
@@ -21,6 +23,7 @@ from firmware_bridge.messages import (
 from firmware_bridge.protocols.pumplink_endpoint import Numbered
 from firmware_bridge.quantities import Duration
 from hil_tests.loop.bridge_rig import LEASE, ML_H, Rig, virtual
+from hil_tests.loop.line_pump import LineDialect
 from sim.virtual_loop import run_virtual
 
 STOPS_AND_QUERIES = {"STOP", "READ", "ID"}
@@ -330,6 +333,82 @@ def test_a_stop_between_two_programs_of_one_order_leaves_the_second_unsent(seed:
         await rig.end()
 
     run_virtual(scenario, seed=seed, budget_s=500)
+
+
+class CallsAsItEnds(LineDialect):
+    """A pump on whose last answer to a program something else happens in the same instant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.call: Callable[[], None] | None = None
+
+    def configure(self, syringe: Syringe) -> Program[Limits]:
+        limits = yield from super().configure(syringe)
+        self._happen()
+        return limits
+
+    def read(self) -> Program[Reading]:
+        reading = yield from super().read()
+        self._happen()
+        return reading
+
+    def _happen(self) -> None:
+        call, self.call = self.call, None
+        if call is not None:
+            asyncio.get_running_loop().call_soon(call)
+
+
+@pytest.mark.parametrize("emergency", [False, True])
+@pytest.mark.parametrize("lazily_configured", [False, True])
+@pytest.mark.parametrize("seed", range(10))
+def test_a_stop_in_the_instant_of_the_last_answer_before_a_start_prevents_it(
+    seed: int, lazily_configured: bool, emergency: bool
+) -> None:
+    """The start has its permit already, or its syringe, and is about to be sent."""
+
+    async def scenario() -> None:
+        rig = Rig()
+        dialect = CallsAsItEnds()
+        rig.make_dialect = lambda: dialect
+        await rig.armed()
+
+        def stop() -> None:
+            (rig.bridge.stop_now if emergency else rig.bridge.fault)("in the same instant")
+
+        dialect.call = stop
+        if lazily_configured:
+            dialect.call = None
+            rig.unplug()
+            await asyncio.sleep(0.5)
+            rig.replug()
+            await asyncio.sleep(2.0)
+            rig.controller.acknowledge(PumpAlarm.LINK_LOST)
+            await rig.controller.ends(rig.arm())
+            dialect.call = lambda: setattr(dialect, "call", stop)  # after the reading, the syringe
+        at = rig.loop.time()
+        result = await rig.controller.ends(rig.run())
+        await asyncio.sleep(2.0)
+        assert only_stops_and_queries_after_the_first_stop(rig, at)
+        assert rig.pump.state is PumpState.STOPPED
+        lines = rig.pump.since(at)
+        if not {"LEASE 3000", "RUN 60000000 1000000"} & set(lines):
+            assert (
+                result.ending is Ending.REFUSED
+            )  # nothing of it was sent, so nothing is uncertain
+        await rig.end()
+
+    run_virtual(scenario, seed=seed, budget_s=500)
+
+
+@virtual
+async def test_every_stop_is_on_the_wire_before_anything_else_happens(rig: Rig) -> None:
+    await rig.running()
+    rig.bridge.fault("test")
+    assert rig.sent_to_pump[-1] == b"STOP\n"
+    await asyncio.sleep(1.0)
+    sent = len(rig.sent_to_pump)
+    rig.bridge.end()
+    assert rig.sent_to_pump[sent:] == [b"STOP\n"]
 
 
 # --- stops that are hard to confirm ----------------------------------------------------------------
