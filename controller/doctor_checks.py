@@ -20,6 +20,7 @@ from importlib import metadata
 from pathlib import Path
 
 from firmware_bridge.errors import ConfigurationError
+from firmware_bridge.estop import running
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.runtime import runtime_folder, state_folder, stop_socket_path
 
@@ -38,7 +39,6 @@ _BOUND = re.compile(r"(>=|<)\s*([0-9.]+)")
 _EXTRA = re.compile(r"extra == ['\"]([a-z-]+)['\"]")
 _WITHOUT = {"demo": "no embedded broker and no plot"}
 _FOR_DEVELOPERS = frozenset({"dev"})
-_LISTENS = 0x10000  # __SO_ACCEPTCON, the flag of a listening socket in /proc/net/unix
 
 
 class Level(StrEnum):
@@ -261,39 +261,27 @@ def latch_checks(folder: Path) -> list[Check]:
     ] or [Check("stop latches", Level.OK, "none stands")]
 
 
-def bridge_checks(folder: Path, listening: frozenset[str] | None) -> list[Check]:
-    """Every bridge that can be stopped through its stop socket.  Nothing connects to it: that could stop.
-
-    ``listening`` holds the paths somebody listens on; None where the system does not tell.
-    """
+def bridge_checks(folder: Path) -> list[Check]:
+    """Every bridge, by its lock and its stop socket.  Nothing connects to the socket: that could stop."""
+    alive = running(folder=folder)
+    reachable = {path.stem for path in folder.glob("*.stop")}
     checks: list[Check] = []
-    for path in sorted(folder.glob("*.stop")):
-        name = f"bridge {path.stem}"
-        if listening is None:
-            checks.append(Check(name, Level.OK, f"has a stop socket: {path}"))
-        elif str(path) in listening:
-            checks.append(Check(name, Level.OK, f"is running, stop socket {path}"))
+    for device in sorted(alive | reachable):
+        if device not in alive:
+            level, text = Level.WARN, "is dead and left its stop socket behind"
+        elif device not in reachable:
+            level, text = Level.WARN, "is running without a stop socket: starting, or stopping"
         else:
-            text = f"nobody listens on {path}: it was left by a bridge that died"
-            checks.append(Check(name, Level.WARN, text))
+            level, text = Level.OK, f"is running (infusor estop --device {device} stops it)"
+        checks.append(Check(f"bridge {device}", level, text))
     return checks or [Check("bridges", Level.OK, "none is running")]
 
 
 def _bridges() -> list[Check]:
     try:
-        return bridge_checks(runtime_folder(), listening_sockets())
+        return bridge_checks(runtime_folder())
     except (ConfigurationError, OSError) as error:
         return [Check("bridges", Level.FAIL, str(error))]
-
-
-def listening_sockets(table: Path = Path("/proc/net/unix")) -> frozenset[str] | None:
-    """Paths of the unix sockets on which somebody listens; None where there is no such table."""
-    try:
-        lines = table.read_text(encoding="utf-8", errors="surrogateescape").splitlines()[1:]
-    except OSError:
-        return None
-    rows = (line.split(maxsplit=7) for line in lines)
-    return frozenset(row[7] for row in rows if len(row) == 8 and int(row[3], 16) & _LISTENS)
 
 
 def clock_check(*, wall_ms: tuple[int, int], loop_s: float, installed_ms: int) -> Check:

@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from controller import doctor_checks, doctor_ports
+from controller import doctor_broker, doctor_checks, doctor_ports
 from controller.cli import doctor
 from controller.cli.main import main
 from controller.cli.outcome import NOTICE, Usage
 from controller.doctor_checks import Check, Level, clock_check
 from firmware_bridge.latch import FileLatch
+from firmware_bridge.locks import FileLock
 
 REQUIREMENTS = [
     "pyserial<4,>=3.5",
@@ -182,33 +183,25 @@ def test_a_folder_of_latches_that_cannot_be_read_is_not_fine(tmp_path: Path) -> 
 
 
 def test_a_running_bridge_is_told_from_one_that_died(tmp_path: Path) -> None:
-    for name in ("alive", "dead"):
-        with socket.socket(socket.AF_UNIX) as listener:
-            listener.bind(str(tmp_path / f"{name}.stop"))
-            listener.listen()
-            if name == "alive":
-                alive = doctor_checks.bridge_checks(tmp_path, doctor_checks.listening_sockets())
-                assert [check.level for check in alive] == [Level.OK]
-                listener.setblocking(False)
-                with pytest.raises(BlockingIOError):  # nobody has so much as knocked
-                    listener.accept()
-    both = doctor_checks.bridge_checks(tmp_path, doctor_checks.listening_sockets())
-    assert [check.level for check in both] == [Level.WARN, Level.WARN]
-    assert "left by a bridge that died" in both[0].text
-
-
-def test_where_the_system_does_not_tell_who_listens_the_socket_is_all_that_is_said(
-    tmp_path: Path,
-) -> None:
-    assert doctor_checks.listening_sockets(tmp_path / "absent") is None
-    (tmp_path / "bench-1.stop").write_text("")
-    (check,) = doctor_checks.bridge_checks(tmp_path, None)
-    assert check.ok
-    assert "running" not in check.text
+    lock = FileLock(tmp_path / "bench-1.lock")
+    assert lock.try_hold()
+    (starting,) = doctor_checks.bridge_checks(tmp_path)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(tmp_path / "bench-1.stop"))
+        listener.listen()
+        (alive,) = doctor_checks.bridge_checks(tmp_path)
+        listener.setblocking(False)
+        with pytest.raises(BlockingIOError):  # nobody has so much as knocked
+            listener.accept()
+    lock.release()
+    (dead,) = doctor_checks.bridge_checks(tmp_path)
+    assert (starting.level, alive.level, dead.level) == (Level.WARN, Level.OK, Level.WARN)
+    assert "infusor estop --device bench-1" in alive.text
+    assert "left its stop socket behind" in dead.text
 
 
 def test_no_bridge_is_fine(tmp_path: Path) -> None:
-    assert doctor_checks.bridge_checks(tmp_path, frozenset())[0].ok
+    assert doctor_checks.bridge_checks(tmp_path)[0].ok
 
 
 # --- clock --------------------------------------------------------------------------------------------
@@ -226,6 +219,16 @@ def test_a_clock_before_the_installation_is_told() -> None:
     check = clock_check(wall_ms=(0, 1_000), loop_s=1.0, installed_ms=DAY_MS)
     assert check.level is Level.WARN
     assert "1970-01-01" in check.text
+
+
+@pytest.mark.parametrize(
+    ("host", "near"),
+    [("127.0.0.1", True), ("::1", True), ("localhost", True), ("192.0.2.7", False), ("lab", False)],
+)
+def test_a_broker_open_to_anybody_is_worse_when_it_is_not_on_this_machine(
+    host: str, near: bool
+) -> None:
+    assert doctor_broker._is_loopback(host) is near
 
 
 # --- ports --------------------------------------------------------------------------------------------
