@@ -373,7 +373,7 @@ def test_a_stop_in_the_instant_of_the_last_answer_before_a_start_prevents_it(
         await rig.armed()
 
         def stop() -> None:
-            stops = {
+            stops: dict[str, Callable[[str], None]] = {
                 "ordinary": rig.bridge._keeper.halt,  # leaves the gate open
                 "fault": rig.bridge.fault,
                 "emergency": rig.bridge.stop_now,
