@@ -7,6 +7,7 @@ import json
 import os
 import pty
 import socket
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,11 +33,12 @@ NOW_MS = 1_795_339_521_393
 
 
 @pytest.fixture
-def private(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def private(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Runtime and state folders of a user who has just logged in."""
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
-    return tmp_path / "infusor"
+    with tempfile.TemporaryDirectory(dir="/tmp") as home:  # short enough for a socket's name
+        monkeypatch.setenv("XDG_RUNTIME_DIR", home)
+        monkeypatch.setenv("XDG_STATE_HOME", home)
+        yield Path(home) / "infusor"
 
 
 @pytest.fixture
