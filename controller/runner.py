@@ -85,6 +85,12 @@ class Operator(Protocol):
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         """The last answer to it was not taken; it is still open."""
 
+    def closed(self, question_id: int) -> None:
+        """The question is no longer open, answered or not."""
+
+    def close(self) -> Sequence[str]:
+        """The visit is over; returns what a person should know about what was never used."""
+
 
 class Runner:
     """Runs one visit from its first event to its end; see `finished`."""
@@ -374,6 +380,7 @@ class Runner:
 
     def _close_question(self, question_id: int) -> None:
         if self.questions.pop(question_id, None) is not None:
+            self.operator.closed(question_id)
             self._questions_changed()
 
     def _refuse(self, question_id: int, why: str) -> None:
