@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.locks import is_held
-from firmware_bridge.runtime import runtime_folder, stop_socket_path
+from firmware_bridge.runtime import device_lock_path, runtime_folder, stop_socket_path
 
 WITHIN_S = 5.0
 """Wall time for an answer; the bridge itself answers within 3 s, confirmed or not."""
@@ -52,6 +52,11 @@ def running(*, folder: Path | None = None) -> set[str]:
     """The devices whose bridge lives now, also while it is still starting or stopping."""
     place = folder or runtime_folder()
     return {path.stem for path in place.glob("*.lock") if is_held(path)}
+
+
+def bridge_runs(device: str, *, folder: Path | None = None) -> bool:
+    """Whether a bridge of ``device`` lives now.  Raises `ConfigurationError`."""
+    return is_held(device_lock_path(device, folder or runtime_folder()))
 
 
 def _tell(path: Path, within_s: float) -> socket.socket | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+from firmware_bridge.dialect import Program
 from firmware_bridge.messages import (
     Capability,
     ClearCounters,
@@ -386,3 +387,42 @@ async def test_a_new_controller_on_the_same_pipe_finds_pump_stopped_and_gate_clo
     await asyncio.sleep(1.0)
     assert rig.pump.state is PumpState.STOPPED
     assert (await rig.controller.ends(rig.run())).code is Code.NOT_ARMED
+
+
+class Relaxing(LineDialect):
+    """A pump whose dead-man would cry at rest, as New Era's does."""
+
+    def relax(self) -> Program[None]:
+        yield from self._ask("RELAX")
+
+
+@virtual
+async def test_a_dead_man_is_given_time_once_nothing_is_delivered_and_not_before(rig: Rig) -> None:
+    rig.make_dialect = Relaxing
+    await rig.armed()
+    await rig.controller.ends(rig.bolus(volume=ML("0.05")))  # 3 s
+    await rig.lease_for(2)
+    assert "RELAX" not in rig.pump.lines
+    await rig.lease_for(4)
+    assert rig.pump.lines.count("RELAX") == 1
+
+
+@virtual
+async def test_a_latched_pump_is_not_relaxed(rig: Rig) -> None:
+    rig.make_dialect = Relaxing
+    await rig.running()
+    rig.controller.estop()
+    await asyncio.sleep(3.0)
+    assert "RELAX" not in rig.pump.lines
+
+
+@virtual
+async def test_a_dead_man_that_cannot_be_relaxed_is_logged_and_no_more(rig: Rig) -> None:
+    rig.make_dialect = Relaxing
+    rig.pump.deaf_to = ("RELAX",)
+    await rig.running()
+    assert (await rig.controller.ends(Stop(rig.next_id()))).ending is Ending.DONE
+    await asyncio.sleep(2.0)
+    assert rig.pump.lines.count("RELAX") == 1
+    assert any("dead-man stays short" in line for line in rig.logged)
+    assert rig.controller.alarms() == []

@@ -142,6 +142,15 @@ async def test_a_bridge_has_a_process_group_of_its_own_and_leaves_with_its_contr
     assert not FileLatch(bench.state / "bench-1.latch").is_set
 
 
+async def test_a_bridge_says_at_the_end_what_it_put_back(bench: Bench) -> None:
+    controller, process = await bench.bridge()
+    await controller.start()
+    controller.transport.close()
+    left = await process.left()
+    assert left.code == 0
+    assert "SAF 0" in left.restored
+
+
 async def test_infusor_estop_stops_latches_and_is_confirmed_by_the_pump(bench: Bench) -> None:
     controller, process = await bench.bridge()
     await controller.start()

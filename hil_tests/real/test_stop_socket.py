@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from firmware_bridge.errors import ConfigurationError
-from firmware_bridge.estop import StopOutcome, running, stop_all
+from firmware_bridge.estop import StopOutcome, bridge_runs, running, stop_all
 from firmware_bridge.locks import FileLock, is_held
 from firmware_bridge.stop_socket import StopSocket
 
@@ -191,6 +191,8 @@ def test_a_lock_tells_whether_its_holder_lives(tmp_path: Path) -> None:
     assert lock.try_hold()
     assert lock.try_hold()
     assert running(folder=tmp_path) == {"bench-1"}
+    assert bridge_runs("bench-1", folder=tmp_path)
+    assert not bridge_runs("bench-2", folder=tmp_path)
     assert not FileLock(tmp_path / "bench-1.lock").try_hold()
     lock.release()
     lock.release()
