@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.reset and arguments.mqtt:
+        raise Usage("--reset --mqtt: a latch is removed where its bridge runs, not from afar")
     try:
         if arguments.reset:
             return _reset(arguments)
@@ -40,27 +42,27 @@ def _stop(arguments: argparse.Namespace) -> int:
     from firmware_bridge.estop import stop_all  # noqa: PLC0415 - quick start matters here
 
     outcomes = stop_all(arguments.device)
-    reached = [outcome for outcome in outcomes if outcome.reached]
-    if not reached:
-        raise Unreachable(outcomes[0].error if outcomes else "no bridge of this user is running")
-    confirmed = all(outcome.confirmed for outcome in reached)
-    slowest = max((o.latency_ms for o in reached if o.latency_ms is not None), default=None)
-    _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(reached)})
-    for outcome in reached:
+    if not outcomes:
+        whose = f"of {arguments.device}" if arguments.device else "of this user"
+        raise Unreachable(f"no bridge {whose} is running")
+    confirmed = all(outcome.confirmed for outcome in outcomes)
+    slowest = max((o.latency_ms for o in outcomes if o.latency_ms is not None), default=None)
+    _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(outcomes)})
+    for outcome in outcomes:
         state = "stopped, confirmed by the pump" if outcome.confirmed else "STOP NOT CONFIRMED"
         sys.stderr.write(f"{outcome.device}: {state}{outcome.error and f' ({outcome.error})'}\n")
     return DONE if confirmed else ENDED_BADLY
 
 
 def _reset(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.estop import bridge_runs  # noqa: PLC0415 - as above
+    from firmware_bridge.estop import running  # noqa: PLC0415 - as above
     from firmware_bridge.latch import FileLatch  # noqa: PLC0415
     from firmware_bridge.runtime import latch_path  # noqa: PLC0415
 
     if not arguments.device:
         raise Usage("--reset needs --device: a latch is removed one at a time")
     path = latch_path(arguments.device)
-    if bridge_runs(arguments.device):
+    if arguments.device in running():
         sys.stderr.write(f"{arguments.device}: a bridge is running; end it first\n")
         return ENDED_BADLY
     latch = FileLatch(path)

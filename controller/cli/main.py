@@ -13,7 +13,8 @@ from collections.abc import Sequence
 from importlib.metadata import version
 from typing import NoReturn
 
-from controller.cli.outcome import BAD_USAGE, NOTICE, CommandProblem
+from controller.cli.outcome import BAD_USAGE, ENDED_BADLY, CommandProblem
+from firmware_bridge.notice import NOTICE
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("demo",): ("controller.cli.demo", "a whole first ketamine visit, 120 times as fast, on a PTY"),
@@ -64,6 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except CommandProblem as problem:
         sys.stderr.write(f"{prog}: {_one_line(problem)}\n")
         return problem.code
+    except KeyboardInterrupt:  # a second Ctrl-C, or one before anything ran
+        sys.stderr.write(f"{prog}: interrupted\n")
+        return ENDED_BADLY
 
 
 def _one_line(text: object) -> str:

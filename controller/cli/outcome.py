@@ -7,8 +7,6 @@ ENDED_BADLY = 1
 BAD_USAGE = 2
 UNREACHABLE = 3
 
-NOTICE = "Bench and simulation only. Never a pump connected to a person."
-
 
 class CommandProblem(Exception):
     """Ends a command before it did anything; the text is the one line a person reads."""
@@ -18,6 +16,12 @@ class CommandProblem(Exception):
 
 class Usage(CommandProblem):
     """Bad usage or invalid input: names the value and the limit."""
+
+
+class NotNow(CommandProblem):
+    """What was asked for is well-formed, and something stands in its way: a latch, the pump itself."""
+
+    code = ENDED_BADLY
 
 
 class Unreachable(CommandProblem):
