@@ -16,8 +16,8 @@ from firmware_bridge.clock import speed_of
 from firmware_bridge.errors import BridgeError
 
 PATIENCE_S = 1.5
-"""Wall time without a sign of life after which the lease is withheld (the loop lag of WD-2 in the safety
-requirements of the open driver-assistance project panda is 0.375 s; ours leaves room for a slow disk)."""
+"""Wall time without a sign of life after which the pump is stopped.  The open driver-assistance safety
+firmware panda allows 0.375 s; ours leaves room for a slow disk and stays below the shortest usual lease."""
 
 _SIGNS_PER_PATIENCE = 5
 
