@@ -1,7 +1,7 @@
 """The alarms of a visit: which are active, which are latched, which is highest.
 
-An alarm stays on the board when its condition is gone (``latched``) until a person acknowledges it or
-the session ends, so that nothing that was raised can vanish unseen.
+An alarm stays on the board when its condition is gone (``latched``), to the end of the session, so that
+nothing that was raised can vanish unseen.
 """
 
 from __future__ import annotations

@@ -20,9 +20,10 @@ from pathlib import Path
 
 from controller import log_format
 from controller.flat_json import Scalar
-from controller.log_format import NOTICE, Kind, Prefix, Record, Stamp, Verification
+from controller.log_format import Kind, Prefix, Record, Stamp, Verification
 from controller.log_storage import FileStorage, Storage
 from controller.log_writer import InlineWriter, ThreadWriter, Writer
+from firmware_bridge.notice import NOTICE
 
 _TAIL_BYTES = 2 * log_format.MAX_LINE_BYTES
 _SESSION_FILE = re.compile(

@@ -23,9 +23,6 @@ import msgspec
 
 from controller.flat_json import FlatJsonError, FlatObject, Scalar, check_flat, parse_flat
 
-NOTICE = "For bench and simulation only. Never a pump connected to a person."
-"""Goes into every header and every birth document."""
-
 VERSION = 1
 GENESIS = b"0" * 64
 """What the first line is chained to."""

@@ -27,7 +27,6 @@ from controller.library import (
 from firmware_bridge.quantities import Concentration, Duration, Mass, Volume
 
 RULES = ("multiple", "hold_effect")
-NOTICE = "bench and simulation only: never a pump connected to a person"
 
 
 class PlanError(ValueError):

@@ -11,7 +11,7 @@ from math import isnan, nan
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from controller.log_format import NOTICE
+from firmware_bridge.notice import NOTICE
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -18,7 +18,7 @@ SENSORS = ("hr_bpm", "spo2_pct", "nibp_sys_mmhg", "nibp_dia_mmhg", "rr_bpm")
 
 
 class SelfTest:
-    """Collects findings in words; a finding that starts with ``not`` ok fails the test."""
+    """Collects findings, one sentence each; one that begins with FAILED fails the test."""
 
     def __init__(self, *, library_sha256: str, data_age_s_max: float) -> None:
         self._library_sha256 = library_sha256

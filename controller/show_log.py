@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from controller.flat_json import Scalar
-from controller.log_format import NOTICE, RESERVED, Kind, Record
+from controller.log_format import RESERVED, Kind, Record
+from firmware_bridge.notice import NOTICE
 
 _HIDDEN = frozenset((*RESERVED, "notice"))
 

@@ -21,7 +21,7 @@ from typing import NamedTuple
 import msgspec
 
 from controller.flat_json import FlatJsonError, FlatObject, Scalar, parse_flat
-from controller.log_format import NOTICE, Record, Stamp
+from controller.log_format import Record, Stamp
 from controller.metrics import EVENT_CODES, METRICS, VITALS, describe
 from controller.telemetry_views import (
     AlarmState,
@@ -35,6 +35,7 @@ from controller.telemetry_views import (
     SessionView,
 )
 from firmware_bridge.messages import PumpState
+from firmware_bridge.notice import NOTICE
 from firmware_bridge.quantities import Rate, Volume
 
 SCHEMA_VERSION = 1

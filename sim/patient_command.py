@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
+from firmware_bridge.notice import NOTICE
 from sim.drug_models import parameter_set
 from sim.pharmacokinetics import Compartments, Kinetics, PatientError
 
-NOTICE = "Bench and simulation only. Never a pump connected to a person."
 PROG = "infusor sim patient"
 BAD_USAGE = 2
 TIME_S_MAX = 1e7

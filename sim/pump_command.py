@@ -16,13 +16,13 @@ from pathlib import Path
 
 from firmware_bridge.clock import new_loop
 from firmware_bridge.errors import ConfigurationError, LinkError
+from firmware_bridge.notice import NOTICE
 from sim.devices.new_era import MODELS, NewEraPump
 from sim.devices.new_era_quirks import QuirkError, Quirks, quirk_values
 from sim.devices.syringes import SyringeError, mount
 from sim.mechanics import Mount
 from sim.serve import LOOPBACK, Served, serve_pty, serve_tcp
 
-NOTICE = "Bench and simulation only. Never a pump connected to a person."
 PROG = "infusor sim pump"
 DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
 

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Iterable
 
-from controller.cli.outcome import DONE, ENDED_BADLY, NOTICE, UNREACHABLE, Usage
+from controller.cli.outcome import DONE, ENDED_BADLY, UNREACHABLE, Usage
 from controller.doctor_checks import (
     Check,
     Level,
@@ -25,6 +25,7 @@ from controller.doctor_checks import (
 from controller.doctor_ports import port_checks
 from controller.mqtt_url import FORMS, Embedded, MqttAddress, MqttUrlError, Off, parse_mqtt_url
 from firmware_bridge.clock import wall_ms
+from firmware_bridge.notice import NOTICE
 
 MARKS = {Level.OK: "ok", Level.WARN: "warn", Level.FAIL: "FAIL"}
 

@@ -55,14 +55,14 @@ def _stop(arguments: argparse.Namespace) -> int:
 
 
 def _reset(arguments: argparse.Namespace) -> int:
-    from firmware_bridge.estop import running  # noqa: PLC0415 - as above
+    from firmware_bridge.estop import bridge_runs  # noqa: PLC0415 - as above
     from firmware_bridge.latch import FileLatch  # noqa: PLC0415
     from firmware_bridge.runtime import latch_path  # noqa: PLC0415
 
     if not arguments.device:
         raise Usage("--reset needs --device: a latch is removed one at a time")
     path = latch_path(arguments.device)
-    if arguments.device in running():
+    if bridge_runs(arguments.device):
         sys.stderr.write(f"{arguments.device}: a bridge is running; end it first\n")
         return ENDED_BADLY
     latch = FileLatch(path)

@@ -32,9 +32,11 @@ from controller.cli.world_child import WorldChild, start_world
 from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog
 from controller.procedure import events as told
+from controller.procedure.visit import Recovered
 from controller.publisher import BrokerUnreachable, Publisher
 from controller.runner import Runner
 from controller.samples import Samples
+from controller.stop_answers import StopAnswers
 from controller.telemetry import Telemetry
 from controller.tell_world import TellWorld
 from controller.vitals_feed import Replay
@@ -82,46 +84,54 @@ class LiveVisit:
         async with self._stack:
             port = await self._open_world()
             log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
-            telemetry = Telemetry(
-                device=self._spec.device, boot=log.boot, session=log.session, simulated=True
-            )
-            publisher = await self._open_publisher(telemetry, log)
-            prompt = (
-                self._spec.operator if isinstance(self._spec.operator, PromptOperator) else None
-            )
-            screen = Screen(device=self._spec.device, procedure=self._spec.plan.name, prompt=prompt)
-            announcer = Announcer(
-                telemetry,
-                publisher,
-                self._clock.stamp,
-                procedure=self._spec.plan.name,
-                drug=self._spec.plan.drug,
-                pump=self._spec.pump,
-                version=version("infusor"),
-            )
-            conductor = Conductor(
-                Parts(
-                    plan=self._spec.plan,
-                    log=log,
-                    open_bridge=lambda: self._open_bridge(port),
-                    new_session=lambda: HostSession(
-                        fresh_u16() or 1, timing=timing_at(self._spec.speed)
-                    ),
-                    operator=self._spec.operator,
-                    publisher=publisher,
-                    latch=self._latch,
-                    pace=pace_at(self._spec.speed),
-                    bounds=bounds_at(self._spec.speed, self._spec.plan),
-                    wall_ms=lambda: wall_ms(self._loop),
-                    durable=True,
-                    announcer=announcer,
-                    observers=(Samples(), screen),
-                    recovered=recovered,
-                )
-            )
-            report = await self._conduct(conductor, screen, log)
-            await publisher.close()
+            try:
+                report = await self._visit(port, log, recovered)
+            finally:
+                if self._runner is None:  # nothing has begun, so nothing is left behind
+                    log.close()
+                    if recovered is None:
+                        path.unlink(missing_ok=True)
         return Ended(report, path)
+
+    async def _visit(self, port: str, log: EventLog, recovered: Recovered | None) -> Report:
+        spec = self._spec
+        telemetry = Telemetry(
+            device=spec.device, boot=log.boot, session=log.session, simulated=True
+        )
+        stops = StopAnswers(telemetry, self._loop, self._clock.stamp)
+        publisher = await self._open_publisher(telemetry, log, stops)
+        prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
+        screen = Screen(device=spec.device, procedure=spec.plan.name, prompt=prompt)
+        announcer = Announcer(
+            telemetry,
+            publisher,
+            self._clock.stamp,
+            procedure=spec.plan.name,
+            drug=spec.plan.drug,
+            pump=spec.pump,
+            version=version("infusor"),
+        )
+        conductor = Conductor(
+            Parts(
+                plan=spec.plan,
+                log=log,
+                open_bridge=lambda: self._open_bridge(port),
+                new_session=lambda: HostSession(fresh_u16() or 1, timing=timing_at(spec.speed)),
+                operator=spec.operator,
+                publisher=publisher,
+                latch=self._latch,
+                pace=pace_at(spec.speed),
+                bounds=bounds_at(spec.speed, spec.plan),
+                wall_ms=lambda: wall_ms(self._loop),
+                durable=True,
+                announcer=announcer,
+                observers=(Samples(), screen, stops),
+                recovered=recovered,
+            )
+        )
+        report = await self._conduct(conductor, screen, stops)
+        await publisher.close()
+        return report
 
     # --- opening --------------------------------------------------------------------------------------
 
@@ -139,8 +149,11 @@ class LiveVisit:
             raise Unreachable("the simulated pump has no port")
         return f"{spec.pump.removeprefix('sim:')}:{self._world.port}"
 
-    async def _open_publisher(self, telemetry: Telemetry, log: EventLog) -> Publisher:
-        publisher = publisher_for(self._spec, telemetry, self._remote_stop, self._odd)
+    async def _open_publisher(
+        self, telemetry: Telemetry, log: EventLog, stops: StopAnswers
+    ) -> Publisher:
+        publisher = publisher_for(self._spec, telemetry, stops.heard, self._odd)
+        stops.answer_through(publisher)
         publisher.follow(log)
         try:
             await publisher.start(BROKER_S)
@@ -158,16 +171,15 @@ class LiveVisit:
 
     # --- the visit ------------------------------------------------------------------------------------
 
-    async def _conduct(self, conductor: Conductor, screen: Screen, log: EventLog) -> Report:
+    async def _conduct(self, conductor: Conductor, screen: Screen, stops: StopAnswers) -> Report:
         try:
             runner = await conductor.start()
         except ConfigurationError as error:
-            log.close()
             raise Usage(str(error)) from error
         except BridgeError as error:
-            log.close()
             raise Unreachable(str(error)) from error
         self._runner = runner
+        stops.attach(runner)
         self._open_vitals(runner)
         screen.open()
         for line in self._spec.warnings:
@@ -216,11 +228,6 @@ class LiveVisit:
         if self._runner is None or self._interrupts > 1:
             raise KeyboardInterrupt
         self._runner.stop_from_anywhere(signal.Signals(number).name)
-
-    def _remote_stop(self, payload: bytes) -> None:
-        """A live message on the stop topic, on the publisher's thread: any body stops."""
-        if self._runner is not None:
-            self._runner.stop_from_anywhere("mqtt")
 
     def _odd(self, what: str) -> None:
         """Something that a person should know; from the publisher's thread."""

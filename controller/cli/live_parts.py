@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
@@ -58,9 +59,15 @@ class LiveSpec:
     ) -> None:
         """Give the keyboard to the person, where one answers the questions."""
         if isinstance(self.operator, PromptOperator):
-            self.operator.speak_through(screen.say)
-            self.operator.attach(runner)
-            stack.enter_context(Keyboard(loop, self.operator.line, screen.typed))
+            prompt = self.operator
+
+            def typed(text: str) -> None:
+                prompt.typing(text)
+                screen.typed(text)
+
+            prompt.speak_through(screen.say)
+            prompt.attach(runner, interactive=os.isatty(sys.stdin.fileno()))
+            stack.enter_context(Keyboard(loop, prompt.line, typed, sys.stdin.fileno()))
 
 
 # --- time -------------------------------------------------------------------------------------------

@@ -8,10 +8,12 @@ of those has been misread before.  Not answerable for drawing (`controller.cli.s
 from __future__ import annotations
 
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from controller.procedure.questions import Answer, Question, Value, answer_to
+from firmware_bridge.clock import speed_of
 
 if TYPE_CHECKING:
     from controller.runner import Runner
@@ -23,8 +25,18 @@ STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
 
 
+GRACE_S = 0.5
+"""Wall seconds for which a question must have been in sight before Enter, or a line, can answer it."""
+PATIENCE_LINES = 1000
+
+
 class PromptOperator:
-    """Takes whole lines; which question a line answers is the newest one that must be answered."""
+    """Takes whole lines; which question a line answers is the newest one that must be answered.
+
+    At a terminal, a line that was begun for another question, or comes in the instant of a change,
+    answers nothing: a confirmation must never be given unseen.  From a pipe, lines wait for their
+    questions instead, one each.
+    """
 
     name = "operator at the terminal"
 
@@ -36,30 +48,50 @@ class PromptOperator:
         self._choice = ""
         self._values: dict[str, float] = {}
         self._for_id = 0
+        self._interactive = True
+        self._answered = 0
+        self._begun_for: int | None = None
+        self._seen: tuple[int, float] = (0, 0.0)
+        self._lines: deque[str] = deque(maxlen=PATIENCE_LINES)
 
     def speak_through(self, say: Callable[[str], None]) -> None:
         """Show kind words to the person this way from now on."""
         self._say = say
 
-    def attach(self, runner: Runner) -> None:
-        """Whom a typed stop reaches, from now on: also while nothing has been asked yet."""
+    def attach(self, runner: Runner, *, interactive: bool = True) -> None:
+        """Whom a typed stop reaches, from now on: also while nothing has been asked yet.
+
+        ``interactive``: a person types; otherwise the lines come from a pipe.
+        """
         self._runner = runner
+        self._interactive = interactive
 
     def ask(self, question: Question, runner: Runner) -> None:
-        self.attach(runner)
+        self._runner = runner
         self._open[question.id] = question
+        self._note_change()
 
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         if question.id == self._for_id:
             self._start_over()
+        self._answered = 0
         self._say(f"not taken: {why}")
+        self._feed()
 
     def closed(self, question_id: int) -> None:
         self._open.pop(question_id, None)
+        self._note_change()
 
     def close(self) -> Sequence[str]:
         self._open.clear()
         return ()
+
+    def typing(self, text: str) -> None:
+        """What stands half typed; the first key of a line binds it to the question then in sight."""
+        if not text:
+            self._begun_for = None
+        elif self._begun_for is None:
+            self._begun_for = self.current.id if self.current else 0
 
     @property
     def current(self) -> Question | None:
@@ -90,14 +122,53 @@ class PromptOperator:
         if runner is None:
             return
         if word in STOP_WORDS:
+            self._lines.clear()
             runner.stop_now(self.name)
-            return
-        question = self.current
+        elif self._interactive:
+            self._typed(word)
+        else:
+            self._lines.append(word)
+            self._feed()
+
+    def _typed(self, word: str) -> None:
+        """A person pressed Enter."""
+        question, begun_for = self.current, self._begun_for
+        self._begun_for = None
         if question is None:
             if word:
                 self._say("nothing is asked now; 'stop' is an emergency stop")
-            return
-        self._take(question, word)
+        elif question.id == self._answered:
+            self._say("one moment: the last answer is being taken")
+        elif begun_for not in (None, question.id) or not self._in_sight(question):
+            self._say("the question changed while you answered; please look and answer again")
+        else:
+            self._take(question, word)
+
+    # --- which question -------------------------------------------------------------------------------
+
+    def _note_change(self) -> None:
+        runner, question = self._runner, self.current
+        question_id = question.id if question else 0
+        if runner is not None and question_id != self._seen[0]:
+            self._seen = (question_id, runner.loop.time())
+        self._feed()
+
+    def _in_sight(self, question: Question) -> bool:
+        """Whether the question has stood long enough to have been read by whoever pressed Enter."""
+        runner = self._runner
+        if runner is None or self._seen[0] != question.id:
+            return False
+        return runner.loop.time() - self._seen[1] >= GRACE_S * speed_of(runner.loop)
+
+    def _feed(self) -> None:
+        """Give the lines of a pipe to their questions, one after the other."""
+        while self._lines:
+            question = self.current
+            if question is None or question.id == self._answered:
+                return
+            if question.kind in STANDING_KINDS and self._lines[0] not in question.choices:
+                return  # it is meant for a question still to come
+            self._take(question, self._lines.popleft())
 
     # --- one question ---------------------------------------------------------------------------------
 
@@ -115,6 +186,7 @@ class PromptOperator:
         elif self._choice or not question.choices:
             answer = answer_to(question, self._choice, self._values)
             self._start_over()
+            self._answered = question.id
             if self._runner is not None:
                 self._runner.answer(question.id, answer, self.name)
 

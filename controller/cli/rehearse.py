@@ -13,9 +13,10 @@ from pathlib import Path
 from time import perf_counter
 
 from controller.cli.options import existing_plan, make_operator, progress_line, write_log
-from controller.cli.outcome import DONE, ENDED_BADLY, NOTICE, Usage
+from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.rehearsal import Rehearsed, Stage
 from controller.procedure.effects import Outcome
+from firmware_bridge.notice import NOTICE
 from sim.virtual_loop import VirtualReport, run_virtual
 
 BUDGET_S = 12 * 3600.0

@@ -19,7 +19,7 @@ from pathlib import Path
 from controller.cli.live import Ended, LiveVisit
 from controller.cli.live_parts import LiveSpec, stretched
 from controller.cli.options import existing_plan, make_operator
-from controller.cli.outcome import DONE, ENDED_BADLY, NOTICE, Usage
+from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
 from controller.event_log import read
 from controller.mqtt_url import MqttAddress, MqttUrlError, parse_mqtt_url
@@ -31,6 +31,7 @@ from firmware_bridge.clock import WALL_FLOOR_S, new_loop
 from firmware_bridge.dialects import PumpUrl, parse_pump_url
 from firmware_bridge.errors import ConfigurationError
 from firmware_bridge.latch import FileLatch
+from firmware_bridge.notice import NOTICE
 from firmware_bridge.runtime import checked_device, latch_path
 from firmware_bridge.transports.opening import is_hardware
 

@@ -19,11 +19,11 @@ from rich.table import Table
 from rich.text import Text
 
 from controller.alarm_board import Alarm
-from controller.cli.outcome import NOTICE
 from controller.phase import phase_of
 from controller.procedure.effects import Scalar
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
+from firmware_bridge.notice import NOTICE
 
 if TYPE_CHECKING:
     from controller.cli.prompt import PromptOperator
@@ -36,6 +36,7 @@ VITALS = (
     ("rr_bpm", "RR", "/min"),
     ("etco2_mmhg", "EtCO2", "mmHg"),
 )
+ALARMS_SHOWN = 4
 STYLE = {3: "bold white on red", 2: "bold black on yellow", 1: "cyan"}
 TOLD = {
     "arithmetic",
@@ -74,7 +75,7 @@ class Screen(Observer):
         prompt: PromptOperator | None,
         out: TextIO = sys.stderr,
     ) -> None:
-        self._console = Console(file=out, highlight=False, soft_wrap=True)
+        self._console = Console(file=out, highlight=False, soft_wrap=not out.isatty())
         self._device = device
         self._procedure = procedure
         self._prompt = prompt
@@ -144,6 +145,7 @@ class Screen(Observer):
     # --- the panel ----------------------------------------------------------------------------------
 
     def _panel(self, runner: Runner) -> RenderableType:
+        alarms = runner.alarms.listed()
         parts: list[RenderableType] = [
             self._state(runner),
             self._pump(runner),
@@ -154,8 +156,10 @@ class Screen(Observer):
                 f" {'ALARM' if a.active else 'was'}  {plain(a.text)} ",
                 STYLE[a.rank] if a.active else "dim",
             )
-            for a in runner.alarms.listed()[:4]
+            for a in alarms[:ALARMS_SHOWN]
         ]
+        if len(alarms) > ALARMS_SHOWN:
+            parts.append(Text(f" and {len(alarms) - ALARMS_SHOWN} more", "dim"))
         if self._prompt is not None:
             parts.append(self._question(self._prompt))
         title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"

@@ -24,7 +24,7 @@ SEDATION_MAX, NAUSEA_MAX = 1.0, 1.0
 """Drowsy but awake, and mild nausea, are the most that fits a discharge [design]."""
 
 _YES = Value("1 = yes, 0 = no", 0, 1)
-_SCORE = Value("of 10", 0, 10)
+_SCORE = Value("points", 0, 10)
 
 
 # --- rescue ---------------------------------------------------------------------------------------
@@ -98,8 +98,8 @@ def _ask_scores(draft: Draft) -> None:
         values={
             "pain_0_10": _SCORE,
             "mood_0_10": _SCORE,
-            "sedation_0_4": Value("of 4", 0, 4),
-            "nausea_0_3": Value("of 3", 0, 3),
+            "sedation_0_4": Value("grade", 0, 4),
+            "nausea_0_3": Value("grade", 0, 3),
             "walking_ok": _YES,
         },
         proposed=Answer(

@@ -19,7 +19,7 @@ from firmware_bridge.messages import Ending, Result
 
 LIMIT_TIMER = "before_drug"
 VITALS_GOOD_TIMER = "baseline_vitals"
-SCORE = Value("of 10", 0, 10)
+SCORE = Value("points", 0, 10)
 
 
 def _start_limit(draft: Draft) -> None:

@@ -9,7 +9,8 @@ from importlib.metadata import version
 import pytest
 
 from controller.cli.main import COMMANDS, NOT_YET, main
-from controller.cli.outcome import NOTICE, CommandProblem, Unreachable, Usage
+from controller.cli.outcome import CommandProblem, Unreachable, Usage
+from firmware_bridge.notice import NOTICE
 
 NAMES = sorted(COMMANDS)
 HEAVY = {"aiomqtt", "paho", "amqtt", "matplotlib", "numpy", "rich", "transitions"}

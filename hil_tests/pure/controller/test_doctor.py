@@ -16,10 +16,11 @@ import pytest
 from controller import doctor_broker, doctor_checks, doctor_ports
 from controller.cli import doctor
 from controller.cli.main import main
-from controller.cli.outcome import NOTICE, Usage
+from controller.cli.outcome import Usage
 from controller.doctor_checks import Check, Level, clock_check
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.locks import FileLock
+from firmware_bridge.notice import NOTICE
 
 REQUIREMENTS = [
     "pyserial<4,>=3.5",

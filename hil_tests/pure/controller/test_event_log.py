@@ -17,9 +17,10 @@ import pytest
 from controller import event_log, log_writer
 from controller.event_log import EventLog, Header, LogDamaged, LogSealed
 from controller.flat_json import Scalar
-from controller.log_format import NOTICE, Stamp, Verification
+from controller.log_format import Stamp, Verification
 from controller.log_storage import FileStorage, LogBusy, MemoryStorage, Storage
 from controller.log_writer import LogWriteFailed
+from firmware_bridge.notice import NOTICE
 
 BOOT = "a9cfd8f3dc6f"
 HEADER = Header(

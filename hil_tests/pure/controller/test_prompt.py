@@ -71,9 +71,20 @@ SUPERVISE = Question(
 
 
 @dataclass
+class Clock:
+    """A loop's clock, moved by hand."""
+
+    now: float = 0.0
+
+    def time(self) -> float:
+        return self.now
+
+
+@dataclass
 class Visit:
     """The little of a runner that a prompt touches."""
 
+    loop: Clock = field(default_factory=Clock)
     questions: dict[int, Question] = field(default_factory=dict)
     answers: list[tuple[int, Answer]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
@@ -101,9 +112,12 @@ class Terminal:
     def runner(self) -> Runner:
         return cast("Runner", self.visit)
 
-    def ask(self, question: Question) -> None:
+    def ask(self, question: Question, *, read: bool = True) -> None:
+        """The question is asked; ``read``: the person has had the time to read it."""
         self.visit.questions[question.id] = question
         self.prompt.ask(question, self.runner)
+        if read:
+            self.visit.loop.now += 1.0
 
     def type(self, *lines: str) -> list[Answer]:
         for line in lines:
@@ -369,3 +383,41 @@ def test_whatever_is_typed_only_proper_answers_come_out(lines: list[str]) -> Non
     for question in (CONFIRM, BEYOND_SOFT, RESPONSE, DOSE, DISCHARGE, SUPERVISE):
         answers = Terminal(question).type(*lines)
         assert [why_not(question, answer) for answer in answers] == [None] * len(answers)
+
+
+# --- a question that changes under one's fingers -------------------------------------------------------
+
+
+def test_enter_in_the_instant_of_a_change_answers_nothing() -> None:
+    terminal = Terminal(RESPONSE)
+    terminal.ask(CONFIRM, read=False)
+    assert terminal.type("") == []
+    assert "changed" in terminal.said[-1]
+    terminal.visit.loop.now += 1.0
+    assert [answer.choice for answer in terminal.type("confirm")] == ["confirm"]
+
+
+def test_a_line_begun_for_one_question_does_not_answer_the_next() -> None:
+    terminal = Terminal(RESPONSE)
+    terminal.prompt.typing("c")
+    terminal.ask(CONFIRM)
+    assert terminal.type("confirm") == []
+    assert "changed" in terminal.said[-1]
+
+
+def test_a_second_enter_does_not_answer_a_question_twice() -> None:
+    terminal = Terminal(CONFIRM)
+    assert len(terminal.type("confirm", "confirm")) == 1
+
+
+def test_lines_of_a_pipe_wait_for_their_questions() -> None:
+    terminal = Terminal()
+    terminal.prompt.attach(terminal.runner, interactive=False)
+    assert terminal.type("dissociation", "confirm") == []
+    terminal.ask(SUPERVISE, read=False)  # stands beside others; takes no word meant for them
+    terminal.ask(RESPONSE, read=False)
+    assert [answer.choice for _, answer in terminal.visit.answers] == ["dissociation"]
+    del terminal.visit.questions[RESPONSE.id]
+    terminal.prompt.closed(RESPONSE.id)
+    terminal.ask(CONFIRM, read=False)
+    assert [answer.choice for _, answer in terminal.visit.answers] == ["dissociation", "confirm"]

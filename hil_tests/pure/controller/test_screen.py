@@ -9,7 +9,6 @@ import pytest
 
 from controller.alarm_board import Alarm
 from controller.cli.options import make_operator
-from controller.cli.outcome import NOTICE
 from controller.cli.prompt import PromptOperator
 from controller.cli.rehearsal import MakeOperator, Stage
 from controller.cli.screen import Screen, clock, plain
@@ -19,6 +18,7 @@ from controller.procedure.questions import Question
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import Snapshot
+from firmware_bridge.notice import NOTICE
 from sim.virtual_loop import run_virtual
 
 PLAN = load_plan("ketamine-first-visit")

@@ -9,9 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.flat_json import Scalar
-from controller.log_format import NOTICE, Record
+from controller.log_format import Record
 from controller.show_log import as_json_lines
 from controller.show_log import as_text as whole_text
+from firmware_bridge.notice import NOTICE
 
 
 def as_text(records: list[Record], *, samples: bool = False) -> list[str]:

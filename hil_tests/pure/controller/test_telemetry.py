@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.log_format import NOTICE, Stamp
+from controller.log_format import Stamp
 from controller.metrics import METRICS, PUMP
 from controller.telemetry import Message, Telemetry, TelemetryError, mmhg, read_estop
 from controller.telemetry_views import (
@@ -28,6 +28,7 @@ from controller.telemetry_views import (
     SessionView,
 )
 from firmware_bridge.messages import PumpState
+from firmware_bridge.notice import NOTICE
 from firmware_bridge.quantities import Concentration, Mass, Rate, Volume
 
 STAMP = Stamp(1_795_339_521_393, 81_231)
