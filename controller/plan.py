@@ -7,6 +7,7 @@ during the visit.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -108,6 +109,8 @@ class Plan:
     checklist: tuple[tuple[str, str], ...]
     library_version: str
     library_sha256: str
+    procedure_sha256: str = ""
+    """Of the procedure file's bytes, as they were read."""
 
 
 def shipped_procedures() -> tuple[str, ...]:
@@ -140,7 +143,8 @@ def parse_plan(raw: bytes, file: str, library: Library) -> Plan:
         data = tomllib.loads(raw.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise PlanError(file, "", "", f"not a TOML file: {error}") from error
-    return _Reader(file, data, library).plan()
+    plan = _Reader(file, data, library).plan()
+    return replace(plan, procedure_sha256=hashlib.sha256(raw).hexdigest())
 
 
 class _Section:

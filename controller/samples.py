@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from controller.procedure.effects import Scalar
 from controller.procedure.events import VitalsArrived
 from controller.runner import Observer, Runner
-from firmware_bridge.messages import PumpState
+from firmware_bridge.messages import Capability, HelloAck, PumpState, Snapshot
+
+PA_PER_MMHG = 133.322
 
 KEPT = frozenset(
     {
@@ -23,7 +25,18 @@ KEPT = frozenset(
 
 
 class Samples(Observer):
-    """Appends a ``sample`` record with every line of the monitor."""
+    """Appends a ``sample`` record with every line of the monitor, and ``pump`` when it shows itself."""
+
+    def __init__(self) -> None:
+        self._met: HelloAck | None = None
+
+    def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
+        identity = runner.hand.identity
+        if identity is not None and not _same(identity, self._met):
+            self._met = identity
+            runner.record(
+                "pump", {"firmware": identity.firmware, "serial_number": identity.serial_number}
+            )
 
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
         account = runner.visit.account
@@ -42,4 +55,20 @@ class Samples(Observer):
         model = raw.get("model")
         if isinstance(model, Mapping):
             record.update((k, v) for k, v in model.items() if isinstance(v, int | float))
+        if snapshot is not None and measures_pressure(runner):
+            record["pressure_mmhg"] = round(snapshot.pressure_pa / PA_PER_MMHG, 1)
         runner.record("sample", record)
+
+
+def _same(one: HelloAck, other: HelloAck | None) -> bool:
+    """The same pump, whichever bridge speaks for it."""
+    return other is not None and (one.firmware, one.serial_number) == (
+        other.firmware,
+        other.serial_number,
+    )
+
+
+def measures_pressure(runner: Runner) -> bool:
+    """Whether the pump at hand can tell the pressure in the line."""
+    identity = runner.hand.identity
+    return identity is not None and Capability.PRESSURE in identity.capabilities

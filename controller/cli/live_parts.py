@@ -17,6 +17,7 @@ from controller.cli.outcome import Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.screen import Screen
 from controller.event_log import EventLog, Header, LogDamaged
+from controller.log_facts import visit_facts
 from controller.log_format import Record, Stamp
 from controller.log_storage import FileStorage
 from controller.mqtt_url import MqttAddress, Off
@@ -180,9 +181,15 @@ def opened_log(
         version("infusor"),
         spec.device,
         spec.plan.name,
-        spec.plan.library_sha256,
+        spec.plan.procedure_sha256,
         simulated=True,
-        extra={"seed": spec.seed, "speed": spec.speed, "pump": spec.pump, "drug": spec.plan.drug},
+        extra={
+            "pump": spec.pump,
+            "clock": "real" if spec.speed == 1 else "scaled",
+            "seed": spec.seed,
+            "speed": spec.speed,
+            **visit_facts(spec.plan),
+        },
     )
     log = EventLog.create(
         storage,

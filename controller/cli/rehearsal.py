@@ -18,6 +18,7 @@ from controller.announcer import Announcer
 from controller.cli.oracle import Oracle, Violation
 from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog, Header
+from controller.log_facts import visit_facts
 from controller.log_format import Record, Stamp, decode_line
 from controller.log_storage import MemoryStorage, Storage
 from controller.plan import Plan
@@ -46,6 +47,8 @@ from sim.monitor import Monitor
 from sim.patient import Patient
 from sim.serve import Served, serve_memory
 from sim.world import World
+
+PUMP = "sim:new-era"
 
 MakeOperator = Callable[[Callable[[], float]], Operator]
 """Makes the operator from the stream ``people``."""
@@ -136,7 +139,7 @@ class Stage:
             lambda: _stamp(loop),
             procedure=self.plan.name,
             drug=self.plan.drug,
-            pump="sim:new-era",
+            pump=PUMP,
             version=version("infusor"),
         )
         link_ids = self.stream("link")
@@ -258,9 +261,9 @@ class Stage:
                 version("infusor"),
                 self.device_id,
                 self.plan.name,
-                self.plan.library_sha256,
+                self.plan.procedure_sha256,
                 simulated=True,
-                extra={"seed": self.seed, "drug": self.plan.drug},
+                extra={"pump": PUMP, "clock": "virtual", "seed": self.seed, **visit_facts(self.plan)},
             )
             log = EventLog.create(
                 self.storage,
