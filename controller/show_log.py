@@ -11,35 +11,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Kind, Record
+from controller.wording import clean, quantity
 from firmware_bridge.notice import NOTICE
 
 _HIDDEN = frozenset((*RESERVED, "notice"))
-
-# The longest ending comes first: rate_ml_h is a rate, not a time in hours.
-_UNITS = (
-    ("_ug_kg_min", "µg/kg/min"),
-    ("_mg_min", "mg/min"),
-    ("_mg_kg", "mg/kg"),
-    ("_mg_ml", "mg/mL"),
-    ("_ng_ml", "ng/mL"),
-    ("_ml_h", "mL/h"),
-    ("_mmhg", "mmHg"),
-    ("_years", "years"),
-    ("_bytes", "bytes"),
-    ("_bpm", "/min"),
-    ("_pct", "%"),
-    ("_min", "min"),
-    ("_ml", "mL"),
-    ("_mg", "mg"),
-    ("_kg", "kg"),
-    ("_cm", "cm"),
-    ("_ms", "ms"),
-    ("_pa", "Pa"),
-    ("_c", "°C"),
-    ("_s", "s"),
-)
 
 
 def as_text(records: Iterable[Record], *, samples: bool = False) -> str:
@@ -113,15 +89,15 @@ def _alarm(record: Record) -> str:
 
 
 def _plain(record: Record) -> str:
-    return f"{_clean(str(record['kind']))}{_rest(record)}"
+    return f"{clean(str(record['kind']))}{_rest(record)}"
 
 
 def _rest(record: Record, *told: str) -> str:
     """Everything else the record says, each value with its unit."""
     others = [
-        f"{_clean(name)} {shown}"
+        f"{clean(name)} {shown}"
         for name, shown in (
-            _quantity(key, value)
+            quantity(key, value)
             for key, value in record.items()
             if key not in _HIDDEN and key not in told
         )
@@ -130,34 +106,9 @@ def _rest(record: Record, *told: str) -> str:
     return f": {', '.join(others)}" if others else ""
 
 
-def _quantity(key: str, value: Scalar) -> tuple[str, str]:
-    """The name in words and the value with its unit."""
-    if isinstance(value, bool):
-        return key.replace("_", " "), "yes" if value else "no"
-    if isinstance(value, int | float):
-        for ending, unit in _UNITS:
-            if key.endswith(ending):
-                return key.removesuffix(ending).replace("_", " "), f"{_number(value)} {unit}"
-        return key.replace("_", " "), _number(value)
-    return key.replace("_", " "), _clean(value)
-
-
-def _number(value: float) -> str:
-    """At most six significant digits, never in powers of ten below a million."""
-    return str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
 def _value(record: Record, key: str) -> str:
     value = record.get(key, "?")
-    return _clean(value) if isinstance(value, str) else _quantity(key, value)[1]
-
-
-def _clean(text: str) -> str:
-    """``text`` with whatever a terminal would obey or hide spelt out."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
+    return clean(value) if isinstance(value, str) else quantity(key, value)[1]
 
 
 def _elapsed(ms: int) -> str:

@@ -1,0 +1,1 @@
+"""One visit as one self-contained HTML page, made from its session log alone."""
