@@ -1,0 +1,24 @@
+"""Values out of a record that may lack them or hold something else: a report is drawn all the same."""
+
+from __future__ import annotations
+
+from controller.log_format import Record
+
+
+def number_in(record: Record, key: str) -> float | None:
+    """The number under ``key``; None where there is none (a flag is no number)."""
+    value = record.get(key)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value)
+
+
+def text_in(record: Record, key: str) -> str:
+    """The text under ``key``; empty where there is none."""
+    value = record.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def words(name: str) -> str:
+    """A name of the program as people write it: ``test_bolus`` is "test bolus"."""
+    return name.replace("_", " ").replace("-", " ")

@@ -1,0 +1,133 @@
+"""A session log as the story of one visit: every record with its time, and the states it went through.
+
+Times are seconds of the visit's own clock since the first record.  The monotonic clock of a process
+carries them, since the wall clock is only a label and a scaled visit runs faster than it; where a new
+process went on after a crash, the label says how long the gap was.
+
+Not answerable for what the records mean (`doses`, `alarms`, `timeline`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from controller.log_format import Kind, Prefix, Record
+from controller.report.reading import number_in, text_in
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One record and when it was written."""
+
+    at_s: float
+    record: Record
+
+    @property
+    def kind(self) -> str:
+        return str(self.record.get("kind"))
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A stretch of time with one name."""
+
+    name: str
+    start_s: float
+    end_s: float
+
+    @property
+    def length_s(self) -> float:
+        return self.end_s - self.start_s
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """Whether the file that the story was read from can be believed."""
+
+    file: str
+    records: int
+    sealed: bool
+    reason: str
+    h: str
+
+    @property
+    def intact(self) -> bool:
+        """Every byte of the file is part of the chain."""
+        return not self.reason and self.records > 0
+
+
+@dataclass(frozen=True, slots=True)
+class Story:
+    """``samples`` are the one-second records, ``events`` all others, the header included."""
+
+    header: Record
+    events: tuple[Moment, ...]
+    samples: tuple[Moment, ...]
+    states: tuple[Span, ...]
+    end_s: float
+    seal: Seal
+
+    def of_kind(self, *kinds: str) -> Iterator[Moment]:
+        """The events of these kinds, in order."""
+        return (moment for moment in self.events if moment.kind in kinds)
+
+    def state_at(self, at_s: float) -> str:
+        """The state the visit was in; empty before the first."""
+        inside = [span.name for span in self.states if span.start_s <= at_s]
+        return inside[-1] if inside else ""
+
+    @property
+    def outcome(self) -> str:
+        """How it ended; empty while it has not."""
+        return next((text_in(m.record, "outcome") for m in self.of_kind("finished")), "")
+
+    @property
+    def footer(self) -> Record:
+        """The last record of a sealed log, or nothing."""
+        return next((m.record for m in self.of_kind(Kind.FOOTER)), {})
+
+
+def tell(prefix: Prefix, file: str) -> Story:
+    """The story of the part of a log that can be believed."""
+    moments = tuple(_timed(prefix.records))
+    end_s = max((moment.at_s for moment in moments), default=0.0)
+    events = tuple(moment for moment in moments if moment.kind != Kind.SAMPLE)
+    seal = Seal(file, len(moments), prefix.sealed, prefix.reason, prefix.h.decode("ascii"))
+    return Story(
+        header=moments[0].record if moments else {},
+        events=events,
+        samples=tuple(moment for moment in moments if moment.kind == Kind.SAMPLE),
+        states=tuple(_states(events, end_s)),
+        end_s=end_s,
+        seal=seal,
+    )
+
+
+def _timed(records: Iterable[Record]) -> Iterator[Moment]:
+    """Every record with its time, which never runs backwards."""
+    speed, boot, base_s, at_s, label_ms = 1.0, "", 0.0, 0.0, 0.0
+    for record in records:
+        mono_s = (number_in(record, "mono") or 0.0) / 1000
+        ts_ms = number_in(record, "ts") or 0.0
+        if not boot:
+            speed = number_in(record, "speed") or 1.0
+            base_s = -mono_s
+        elif boot != record.get("boot"):
+            gap_s = max(0.0, (ts_ms - label_ms) / 1000 * speed)
+            base_s = at_s + gap_s - mono_s
+        boot, label_ms = str(record.get("boot")), ts_ms
+        at_s = max(at_s, base_s + mono_s)
+        yield Moment(at_s, record)
+
+
+def _states(events: Iterable[Moment], end_s: float) -> Iterator[Span]:
+    name, since = "", 0.0
+    for moment in events:
+        if moment.kind != Kind.STATE:
+            continue
+        if name:
+            yield Span(name, since, moment.at_s)
+        name, since = text_in(moment.record, "to"), moment.at_s
+    if name:
+        yield Span(name, since, end_s)
