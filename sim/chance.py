@@ -44,3 +44,26 @@ class Normals:
         deviation = max(-clip_sd, min(clip_sd, self()))
         shift = -0.5 * sigma * sigma if mean_is_one else 0.0
         return math.exp(shift + sigma * deviation)
+
+
+_64_BITS = (1 << 64) - 1
+GOLDEN = 0x9E3779B97F4A7C15
+FIRST, SECOND = 0xBF58476D1CE4E5B9, 0x94D049BB133111EB
+"""The constants of splitmix64 (Steele, Lea and Flood 2014, 10.1145/2660193.2660195)."""
+
+
+def scattered(key: int, index: int) -> int:
+    """64 bits that look like chance and belong to ``key`` and ``index`` alone: splitmix64.
+
+    Unlike a stream it has no order: the number of any second can be had without those before it, by one
+    patient and by a batch of them, on every platform the same.
+    """
+    z = (key + index * GOLDEN) & _64_BITS
+    z = ((z ^ (z >> 30)) * FIRST) & _64_BITS
+    z = ((z ^ (z >> 27)) * SECOND) & _64_BITS
+    return z ^ (z >> 31)
+
+
+def key_of(draw: Draw) -> int:
+    """The key of one patient from his stream, one draw; the stream that is always 0 has the key 0."""
+    return int(draw() * 2**53)

@@ -1,17 +1,18 @@
 """The patient monitor: turns what is true of the patient into the samples that a controller gets.
 
 One sample a second, a flat JSON object with the keys below.  A value that is not there is absent; one
-that cannot be valid (a sensor has come off) is absent and named in ``invalid``, never 0 and never the
-last good one.
+that cannot be valid (a sensor has come off, there is no pulse, a cuff failed twice) is absent and named
+in ``invalid``, never 0 and never the last good one.
 
 ===================================  ==========================================================
 ``t_s``, ``seq``                     source time; number of the sample, from 1
 ``hr_bpm rr_bpm etco2_mmhg``         as they are
 ``spo2_pct``                         mean of the last 12 s, as oximeters average
 ``nibp_sys_mmhg nibp_dia_mmhg``      the last cuff reading, with ``nibp_age_s``; one every 5 min
-``signs``                            what is seen at the bedside (`sim.patient.Signs`)
+``signs``                            what is seen at the bedside (`sim.patient.Signs`); the two of
+                                     toxicity for lidocaine only
 ``model``                            concentrations in ng/mL, for display beside the question
-``invalid``                          names of the values whose sensor is off
+``invalid``                          names of the values whose sensor says nothing
 ===================================  ==========================================================
 
 Pure: the moment is an argument.  The patient is advanced by its owner first, the monitor only looks.
@@ -20,39 +21,37 @@ Pure: the moment is an argument.  The patient is advanced by its owner first, th
 from __future__ import annotations
 
 from collections import deque
-from typing import Any
 
-from sim.chance import Draw, Normals
+from sim.artefacts import OFF, Artefacts, Delivery, Sample
+from sim.chance import Draw, Normals, key_of
+from sim.cuff import Cuff
+from sim.monitor_figures import monitor_figures
 from sim.patient import Patient
+from sim.vital_signs import Vitals
 
-NIBP_INTERVAL_S = 300.0
-"""Monitoring during such infusions: a reading every 5 min."""
-SPO2_AVERAGING_S = 12.0
-"""Averaging time stated by the manual of an oximeter (Weinmann)."""
-NIBP_BIAS_SD_MMHG = 3.0
-NIBP_READING_SD_MMHG = 4.0
-"""Our choice, inside the accuracy standard for cuffs (AAMI: mean error at most 5, SD at most 8 mmHg)."""
+NIBP_INTERVAL_S = monitor_figures().cuff.interval_s
 
 _CUFF = frozenset({"nibp_sys_mmhg", "nibp_dia_mmhg"})
 SIGNALS = ("hr_bpm", "spo2_pct", "nibp_sys_mmhg", "nibp_dia_mmhg", "rr_bpm", "etco2_mmhg")
 
 
 class Monitor:
-    """Watches one patient.  ``draw`` is the monitor's own stream, so that it shifts nothing of the patient's."""
+    """Watches one patient.  ``draw`` is the monitor's own stream, so that it shifts nothing of the patient's.
+
+    ``artefacts`` can be switched on by name; none is on at first.
+    """
 
     def __init__(
         self, patient: Patient, draw: Draw, *, nibp_interval_s: float = NIBP_INTERVAL_S
     ) -> None:
-        if not nibp_interval_s > 0:
-            raise ValueError(f"nibp_interval_s {nibp_interval_s!r}: must be above 0")
+        self._figures = monitor_figures()
         self._patient = patient
-        self._normals = Normals(draw)
-        self._cuff_bias_mmhg = NIBP_BIAS_SD_MMHG * self._normals()
-        self._nibp_interval_s = nibp_interval_s
-        self._nibp: tuple[float, float, float] | None = None
-        self._nibp_due_s: float | None = None
+        self._cuff = Cuff(self._figures.cuff, Normals(draw), nibp_interval_s)
+        self.artefacts = Artefacts(self._figures, key_of(draw))
+        self._delivery = Delivery(self.artefacts, self._figures.late_s)
         self._spo2: deque[tuple[float, float]] = deque()
         self._detached: set[str] = set()
+        self._values: Sample | None = None
         self._seq = 0
 
     def detach(self, signal: str) -> None:
@@ -60,78 +59,92 @@ class Monitor:
 
         Raises `ValueError` for a signal this monitor does not have.
         """
-        self._detached |= self._of_one_sensor(signal)
+        self._detached |= _of_one_sensor(signal)
         if signal in _CUFF:
-            self._nibp = self._nibp_due_s = None
+            self._cuff.off()
         if signal == "spo2_pct":
             self._spo2.clear()
 
     def attach(self, signal: str) -> None:
         """The sensor is on again; the cuff reads at the next sample.  Raises `ValueError`."""
-        self._detached -= self._of_one_sensor(signal)
+        self._detached -= _of_one_sensor(signal)
 
-    def sample(self, now: float) -> dict[str, Any]:
+    def samples(self, now: float) -> list[Sample]:
+        """What reaches the controller at ``now`` (s): one sample, unless its way there is disturbed."""
+        return self._delivery.of(now, self.sample(now))
+
+    def sample(self, now: float) -> Sample:
         """What the monitor sends at ``now`` (s); the patient must have been advanced to it."""
-        vitals = self._patient.vitals()
         self._seq += 1
-        sent: dict[str, Any] = {
-            "t_s": now,
-            "seq": self._seq,
-            "hr_bpm": round(vitals.hr_bpm, 1),
-            **self._oximeter(now, vitals.spo2_pct),
-            **self._cuff(now, vitals.sbp_mmhg, vitals.dbp_mmhg),
-            "rr_bpm": round(vitals.rr_bpm, 1),
-            "etco2_mmhg": round(vitals.etco2_mmhg, 1),
+        values = self._measured(now)
+        if "flat_lined" not in self.artefacts.on or self._values is None:
+            self._values = values
+        return {"t_s": now, "seq": self._seq, **self._values}
+
+    def _measured(self, now: float) -> Sample:
+        off = set(self._detached)
+        for kind in self.artefacts.on & OFF.keys():
+            off |= _of_one_sensor(OFF[kind])
+        vitals = self._patient.vitals()
+        shown: dict[str, float] = {}
+        if "hr_bpm" not in off:
+            shown["hr_bpm"] = round(self.artefacts.pulse(now, vitals.hr_bpm), 1)
+        self._read_pressure(now, vitals, shown, off=not _CUFF.isdisjoint(off))
+        self._read_saturation(now, vitals, shown, off="spo2_pct" in off)
+        if "rr_bpm" not in off:
+            shown["rr_bpm"] = round(vitals.rr_bpm, 1)
+        if "etco2_mmhg" not in off and vitals.rr_bpm >= self._figures.breaths_min_bpm:
+            shown["etco2_mmhg"] = round(self.artefacts.end_tidal(vitals.etco2_mmhg), 1)
+        return {
+            **shown,
             "signs": self._signs(),
             "model": {key: round(x, 2) for key, x in self._patient.concentrations().items()},
-            "invalid": sorted(self._detached),
+            "invalid": sorted(signal for signal in SIGNALS if signal not in shown),
         }
-        for signal in self._detached:
-            sent.pop(signal, None)
-        return sent
 
-    def _signs(self) -> dict[str, float | bool]:
+    def _signs(self) -> dict[str, float | bool | str]:
         signs = self._patient.signs
-        return {
+        seen: dict[str, float | bool | str] = {
             "dissociation_pct": round(signs.dissociation_pct, 2),
             "pain_fall_cm": round(signs.pain_fall_cm, 2),
             "anxious": signs.anxious,
             "sedated": signs.sedated,
             "rousable": signs.rousable,
         }
+        if self._patient.poisonable:
+            seen["toxicity"], seen["toxicity_stage"] = signs.toxicity, signs.toxicity_stage
+        return seen
 
-    def _oximeter(self, now: float, true_pct: float) -> dict[str, float]:
-        if "spo2_pct" in self._detached:
-            return {}
+    def _read_saturation(
+        self, now: float, vitals: Vitals, shown: dict[str, float], *, off: bool
+    ) -> None:
+        pressed = "cuff_on_spo2_arm" in self.artefacts.on and self._cuff.inflating(now)
+        # Without a pulse at the finger an oximeter has nothing to measure.
+        if off or pressed or vitals.sbp_mmhg < self._figures.cuff.readable_mmhg:
+            self._spo2.clear()
+            return
         window = self._spo2
-        window.append((now, true_pct))
-        while window[0][0] <= now - SPO2_AVERAGING_S:
+        window.append((now, self.artefacts.saturation(now, vitals.spo2_pct)))
+        while window[0][0] <= now - self._figures.averaging_s:
             window.popleft()
-        return {"spo2_pct": round(sum(value for _, value in window) / len(window), 1)}
+        shown["spo2_pct"] = round(sum(value for _, value in window) / len(window), 1)
 
-    def _cuff(self, now: float, sys_mmhg: float, dia_mmhg: float) -> dict[str, float]:
-        if "nibp_sys_mmhg" in self._detached:
-            return {}
-        due = self._nibp_due_s
-        if self._nibp is None or due is None or now >= due:
-            normals, bias = self._normals, self._cuff_bias_mmhg
-            read_sys = sys_mmhg + bias + NIBP_READING_SD_MMHG * normals()
-            read_dia = dia_mmhg + bias + NIBP_READING_SD_MMHG * normals()
-            self._nibp = (now, float(round(read_sys)), float(round(min(read_dia, read_sys))))
-            self._nibp_due_s = self._next_due(now, now if due is None else due)
-        read_at, sys_read, dia_read = self._nibp
-        return {
-            "nibp_sys_mmhg": sys_read,
-            "nibp_dia_mmhg": dia_read,
-            "nibp_age_s": round(now - read_at, 3),
-        }
+    def _read_pressure(
+        self, now: float, vitals: Vitals, shown: dict[str, float], *, off: bool
+    ) -> None:
+        if off:
+            self._cuff.off()
+            return
+        failing = "cuff_failure" in self.artefacts.on
+        self._cuff.measure(now, vitals.sbp_mmhg, vitals.dbp_mmhg, failing=failing)
+        reading = self._cuff.reading
+        if reading is not None:
+            shown["nibp_sys_mmhg"] = reading.sys_mmhg
+            shown["nibp_dia_mmhg"] = reading.dia_mmhg
+            shown["nibp_age_s"] = round(now - reading.at_s, 3)
 
-    def _next_due(self, now: float, due: float) -> float:
-        """The next moment of the cycle after ``now``, however many readings were missed."""
-        missed = (now - due) // self._nibp_interval_s
-        return due + (missed + 1) * self._nibp_interval_s
 
-    def _of_one_sensor(self, signal: str) -> frozenset[str]:
-        if signal not in SIGNALS:
-            raise ValueError(f"signal {signal!r}: there are {', '.join(SIGNALS)}")
-        return _CUFF if signal in _CUFF else frozenset({signal})
+def _of_one_sensor(signal: str) -> frozenset[str]:
+    if signal not in SIGNALS:
+        raise ValueError(f"signal {signal!r}: there are {', '.join(SIGNALS)}")
+    return _CUFF if signal in _CUFF else frozenset({signal})

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
-from typing import Any
 
 from sim.monitor import Monitor
 from sim.patient import Patient
@@ -71,10 +70,10 @@ class World:
     def _second(self) -> None:
         now = self._loop.time()
         self._live_until(now)
-        sample: dict[str, Any] = self.monitor.sample(now)
-        if self._plunger is None:
-            sample["fed_by"] = "reported volume"
-        self._send(_encode(sample).encode() + b"\n")
+        for sample in self.monitor.samples(now):
+            if self._plunger is None:
+                sample["fed_by"] = "reported volume"
+            self._send(_encode(sample).encode() + b"\n")
         # Never two samples at once to catch up: a scaled loop that was late just goes on from now.
         self._next_s = max(self._next_s + PERIOD_S, now)
         self._handle = self._loop.call_at(self._next_s, self._second)

@@ -177,7 +177,7 @@ def test_signs_and_concentrations_come_with_the_sample() -> None:
     patient, monitor = ward()
     patient.advance_to(60.0, 10_000)
     patient.advance_to(480.0)
-    patient.give_midazolam(2.0)
+    patient.give_midazolam(2.0, over_s=0)
     patient.advance_to(540.0)
     sample = monitor.sample(540.0)
     assert 0 < sample["signs"]["dissociation_pct"] < 33
