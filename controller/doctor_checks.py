@@ -37,7 +37,7 @@ CLOCK_DRIFT_MS_MAX = 100
 _REQUIREMENT = re.compile(r"(?P<name>[A-Za-z0-9._-]+)(?P<bounds>[^;]*)(?:;(?P<marker>.*))?")
 _BOUND = re.compile(r"(>=|<)\s*([0-9.]+)")
 _EXTRA = re.compile(r"extra == ['\"]([a-z-]+)['\"]")
-_WITHOUT = {"demo": "no embedded broker and no plot"}
+_WITHOUT = {"demo": "no embedded broker"}
 _FOR_DEVELOPERS = frozenset({"dev"})
 
 

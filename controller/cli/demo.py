@@ -2,7 +2,7 @@
 
 A simulated New Era pump with a patient behind it, in a process of its own, on a pseudo-terminal; a bridge
 process that owns the port; this controller; an embedded MQTT broker on loopback; a clinician who follows
-a script.  Two hours of visit in about a minute, then a verified log and a plot.
+a script.  Two hours of visit in about a minute, then a verified log and its report.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The session log: verify its hash chain, or show what happened.
 
 verify says whether every record is intact and chained; it finds damage, it is no proof against the
-owner of the machine.  show prints a timeline, or with --json every record as one line.
+owner of the machine.  show prints a timeline, or with --json every record as one line; with --html it
+writes the report of the visit instead.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from pathlib import Path
 
 from controller import event_log, show_log
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
+from controller.log_format import Prefix
+from controller.report.write import html_of
 
 LATER = ("export", "replay")
 
@@ -22,7 +25,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--samples", action="store_true", help="show: the one-second samples too")
     parser.add_argument(
-        "--plot", type=Path, metavar="PNG", help="show: draw the visit to this file"
+        "--html",
+        type=Path,
+        metavar="OUT.html",
+        help="show: write the report of the visit to this file",
     )
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
 
@@ -58,14 +64,9 @@ def _show(arguments: argparse.Namespace) -> int:
     prefix = event_log.read(arguments.file)
     if not prefix.records:
         raise Usage(f"{arguments.file}: no session log ({prefix.reason or 'empty'})")
-    if arguments.plot:
-        from controller.plot import PlotUnavailable, draw  # noqa: PLC0415 - heavy, only when asked for
-
-        try:
-            draw(prefix.records, arguments.plot, arguments.file.name)
-        except PlotUnavailable as error:
-            raise Usage(str(error)) from error
-    if arguments.json:
+    if arguments.html:
+        _write(arguments, prefix)
+    elif arguments.json:
         for record in prefix.records:
             sys.stdout.write(json.dumps(record) + "\n")
     else:
@@ -74,3 +75,13 @@ def _show(arguments: argparse.Namespace) -> int:
         sys.stderr.write(f"{arguments.file}: what follows cannot be believed: {prefix.reason}\n")
         return ENDED_BADLY
     return DONE
+
+
+def _write(arguments: argparse.Namespace, prefix: Prefix) -> None:
+    """The report, and where it is."""
+    try:
+        arguments.html.write_text(html_of(prefix, arguments.file.name), encoding="utf-8")
+    except OSError as error:
+        raise Usage(f"--html {arguments.html}: {error.strerror or error}") from error
+    line = json.dumps({"report": str(arguments.html)}) if arguments.json else arguments.html
+    sys.stdout.write(f"{line}\n")

@@ -1,7 +1,7 @@
 """Finds the command that was asked for, and loads no other.
 
 Each command is a module with ``add_arguments(parser)`` and ``run(arguments) -> exit code``.  Loading them
-one by one keeps `infusor estop` and `infusor sim pump` quick: neither waits for MQTT or plotting.
+one by one keeps `infusor estop` and `infusor sim pump` quick: neither waits for MQTT or reports.
 """
 
 from __future__ import annotations

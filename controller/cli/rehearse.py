@@ -15,6 +15,7 @@ from time import perf_counter
 from controller.cli.options import existing_plan, make_operator, progress_line, write_log
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.rehearsal import Rehearsed, Stage
+from controller.cli.report_file import report_beside
 from controller.procedure.effects import Outcome
 from firmware_bridge.notice import NOTICE
 from sim.virtual_loop import VirtualReport, run_virtual
@@ -32,7 +33,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--operator", default="auto", metavar="auto|FILE", help="who answers (default: auto)"
     )
     parser.add_argument("--faults", metavar="FILE|random", help="not part of this version")
-    parser.add_argument("--log-dir", type=Path, metavar="DIR", help="write the session log here")
+    parser.add_argument(
+        "--log-dir", type=Path, metavar="DIR", help="write the session log and its report here"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
 
 
@@ -47,7 +50,8 @@ def run(arguments: argparse.Namespace) -> int:
     rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)
     wall_s = perf_counter() - began
     log = write_log(arguments.log_dir, stage)
-    _tell(arguments, rehearsed, report, wall_s, log)
+    page = report_beside(log) if log else None
+    _tell(arguments, rehearsed, report, wall_s, (log, page))
     fine = rehearsed.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
     return DONE if fine and not rehearsed.violations else ENDED_BADLY
 
@@ -57,8 +61,9 @@ def _tell(
     rehearsed: Rehearsed,
     report: VirtualReport,
     wall_s: float,
-    log: Path | None,
+    files: tuple[Path | None, Path | None],
 ) -> None:
+    log, page = files
     violations = [
         {"invariant": v.invariant, "at_s": v.at_s, "what": v.what} for v in rehearsed.violations
     ]
@@ -69,7 +74,7 @@ def _tell(
             "violations": violations,
             "digest": rehearsed.digest,
             "log": str(log) if log else None,
-            "report": None,
+            "report": str(page) if page else None,
         }
         sys.stdout.write(json.dumps(result) + "\n")
         return

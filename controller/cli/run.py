@@ -21,9 +21,8 @@ from controller.cli.live_parts import LiveSpec, stretched
 from controller.cli.options import existing_plan, make_operator
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
-from controller.event_log import read
+from controller.cli.report_file import report_beside
 from controller.mqtt_url import MqttAddress, MqttUrlError, parse_mqtt_url
-from controller.plot import PlotUnavailable, draw
 from controller.procedure.effects import Outcome
 from controller.runner import Operator
 from controller.vitals_replay import Recording, RecordingError, read_recording
@@ -77,7 +76,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return ENDED_BADLY
     ended = _live(spec)
-    report = _plot(spec, ended)
+    report = report_beside(ended.log)
     _tell(arguments, ended, report)
     good = ended.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
     return DONE if good else ENDED_BADLY
@@ -170,24 +169,12 @@ def _mqtt(choice: str | None) -> tuple[MqttAddress, tuple[str, ...]]:
 # --- afterwards -------------------------------------------------------------------------------------
 
 
-def _plot(spec: LiveSpec, ended: Ended) -> Path | None:
-    """The picture beside the log, drawn now that the pump has stopped; None where it cannot be."""
-    target = ended.log.with_suffix(".png")
-    title = f"{spec.plan.name}  {spec.device}  {ended.report.session}  {ended.report.outcome}"
-    try:
-        draw(read(ended.log).records, target, title)
-    except (PlotUnavailable, OSError) as error:
-        sys.stderr.write(f"{error}\n")
-        return None
-    return target
-
-
-def _tell(arguments: argparse.Namespace, ended: Ended, picture: Path | None) -> None:
+def _tell(arguments: argparse.Namespace, ended: Ended, page: Path | None) -> None:
     report = ended.report
     if arguments.json:
         result = report.as_json() | {
             "log": str(ended.log),
-            "report": str(picture) if picture else None,
+            "report": str(page) if page else None,
         }
         sys.stdout.write(json.dumps(result) + "\n")
         return
@@ -201,7 +188,7 @@ def _tell(arguments: argparse.Namespace, ended: Ended, picture: Path | None) -> 
         f"  duration       {report.duration_s / 60:8.1f} min\n"
         f"  alarms         {', '.join(report.alarms) or 'none'}\n"
         f"  log            {ended.log}\n"
-        f"  plot           {picture or 'none'}\n"
+        f"  report         {page or 'none'}\n"
         f"{NOTICE}\n"
     )
     for warning in report.warnings:

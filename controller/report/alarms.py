@@ -1,8 +1,8 @@
-"""Every alarm of a log: how urgent it was, since when, how long, and the value that raised it."""
+"""Every alarm of a log: how urgent it was, since when, how long, what raised it, and who saw it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from controller.log_format import Kind
 from controller.report.reading import number_in, text_in
@@ -15,7 +15,10 @@ MARK = {"high": "!!!", "medium": "!!", "low": "!"}
 
 @dataclass(frozen=True, slots=True)
 class AlarmSpan:
-    """One alarm from its onset to its end; ``ended_s`` None: it held to the end of the log."""
+    """One alarm from its onset to its end; ``ended_s`` None: it held to the end of the log.
+
+    ``seen_by`` acknowledged it at ``seen_s``; empty where nobody did.
+    """
 
     id: str
     priority: str
@@ -24,25 +27,38 @@ class AlarmSpan:
     ended_s: float | None
     value: str
     limit: str
+    action: str
+    seen_by: str = ""
+    seen_s: float | None = None
 
 
 def alarms(story: Story) -> tuple[AlarmSpan, ...]:
-    """Every alarm, in the order in which they began."""
-    open_since: dict[str, Moment] = {}
+    """Every alarm, in the order in which they began; one that changes its priority begins again."""
     found: list[AlarmSpan] = []
+    latest: dict[str, int] = {}
     for moment in story.of_kind(Kind.ALARM):
         alarm_id = text_in(moment.record, "alarm")
-        if moment.record.get("active") is True:
-            first = open_since.get(alarm_id)
-            if first is not None and first.record.get("priority") == moment.record.get("priority"):
-                continue
-            if first is not None:  # it became more or less urgent: another stretch begins
-                found.append(_span(first, moment.at_s))
-            open_since[alarm_id] = moment
-        elif alarm_id in open_since:
-            found.append(_span(open_since.pop(alarm_id), moment.at_s))
-    found += [_span(first, None) for first in open_since.values()]
-    return tuple(sorted(found, key=lambda alarm: alarm.since_s))
+        index = latest.get(alarm_id)
+        known = found[index] if index is not None else None
+        standing = known is not None and known.ended_s is None
+        if is_acknowledgement(moment):
+            if known is not None and index is not None:
+                by = text_in(moment.record, "by") or "somebody"
+                found[index] = replace(known, seen_by=by, seen_s=moment.at_s)
+            continue
+        active = moment.record.get("active") is True
+        new = active and not (known and standing and known.priority == _priority(moment))
+        if known is not None and index is not None and standing and (new or not active):
+            found[index] = replace(known, ended_s=moment.at_s)
+        if new:
+            latest[alarm_id] = len(found)
+            found.append(_begun(moment))
+    return tuple(found)
+
+
+def is_acknowledgement(moment: Moment) -> bool:
+    """Whether this record says that a person has seen an alarm."""
+    return text_in(moment.record, "phase") == "acknowledged"
 
 
 def highest(found: tuple[AlarmSpan, ...]) -> str:
@@ -50,17 +66,22 @@ def highest(found: tuple[AlarmSpan, ...]) -> str:
     return max((a.priority for a in found), key=lambda name: RANK.get(name, 0), default="")
 
 
-def _span(first: Moment, ended_s: float | None) -> AlarmSpan:
-    record = first.record
+def _priority(moment: Moment) -> str:
+    return text_in(moment.record, "priority")
+
+
+def _begun(moment: Moment) -> AlarmSpan:
+    record = moment.record
     unit = text_in(record, "unit")
     return AlarmSpan(
         id=text_in(record, "alarm"),
-        priority=text_in(record, "priority"),
+        priority=_priority(moment),
         text=text_in(record, "text") or text_in(record, "alarm"),
-        since_s=first.at_s,
-        ended_s=ended_s,
+        since_s=moment.at_s,
+        ended_s=None,
         value=_measured(number_in(record, "value"), unit),
         limit=_measured(number_in(record, "limit"), unit),
+        action=text_in(record, "action"),
     )
 
 

@@ -15,7 +15,7 @@ from controller.report.plots import limits_of
 from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
-from controller.wording import quantity, split_unit
+from controller.wording import split_unit
 
 USES = {"test": "Test dose", "further": "Further dose", "infusion": "Infusion"}
 STATUSES = {
@@ -108,7 +108,7 @@ def arithmetic_part(story: Story) -> Html:
 # --- plots ------------------------------------------------------------------------------------------
 
 
-def plot_part(made: Iterable[Figure]) -> Html:
+def plot_part(story: Story, made: Iterable[Figure]) -> Html:
     """Every figure at both widths; the style sheet shows one of them."""
     shown = [
         element(
@@ -127,7 +127,9 @@ def plot_part(made: Iterable[Figure]) -> Html:
         "Minutes since the visit began. Coloured stretches are the states of the procedure. A pale band "
         "around a line is the range of a signal that was measured every second. A gap is a gap in the data."
     )
-    return section("plots", "The visit as pictures", element("p", note, class_="note"), shown)
+    return section(
+        "plots", "The visit as pictures", element("p", note, class_="note"), state_key(story), shown
+    )
 
 
 # --- vital signs and scores -------------------------------------------------------------------------
@@ -212,7 +214,7 @@ def alarm_part(story: Story, raised: tuple[AlarmSpan, ...]) -> Html:
     """Every alarm with its priority, onset, duration, value and limit."""
     if not raised:
         return section("alarms", "Alarms", element("p", "No alarm was raised.", class_="none"))
-    columns = ("Alarm", "Priority", "Onset", "Duration", "Value", "Limit", "State")
+    columns = ("Alarm", "Priority", "Onset", "Duration", "Value", "Limit", "Acknowledged")
     rows = [_alarm_row(story, alarm) for alarm in raised]
     return section("alarms", "Alarms", table("In the order in which they began.", columns, rows))
 
@@ -223,13 +225,13 @@ def _alarm_row(story: Story, alarm: AlarmSpan) -> tuple[Child, ...]:
     else:
         duration = clock.long(alarm.ended_s - alarm.since_s)
     return (
-        two_lines(alarm.text, alarm.id),
+        two_lines(alarm.text, alarm.action),
         chip(f"{MARK.get(alarm.priority, '!')} {alarm.priority}", f"a-{_look(alarm.priority)}"),
-        clock.at(alarm.since_s),
+        two_lines(clock.at(alarm.since_s), words(story.state_at(alarm.since_s))),
         duration,
         alarm.value or ABSENT,
         alarm.limit or ABSENT,
-        words(story.state_at(alarm.since_s)),
+        ABSENT if alarm.seen_s is None else two_lines(alarm.seen_by, clock.at(alarm.seen_s)),
     )
 
 
@@ -252,14 +254,18 @@ def _checklist(story: Story) -> Iterator[Html]:
     rows = [
         (
             words(text_in(m.record, "item")).capitalize(),
-            text_in(m.record, "choice"),
-            text_in(m.record, "by"),
-            clock.at(m.at_s),
+            two_lines(text_in(m.record, "choice"), ", ".join(filter(None, _answerer(m)))),
         )
         for m in story.of_kind("checklist")
     ]
     if rows:
-        yield table("Checklist.", ("Item", "Answer", "By", "At"), rows)
+        yield table("As it was answered, item by item.", ("Item", "Answer"), rows, look="checklist")
+
+
+def _answerer(moment: Moment) -> tuple[str, str, str]:
+    """In which role, who, and when."""
+    record = moment.record
+    return text_in(record, "role"), text_in(record, "by"), clock.at(moment.at_s)
 
 
 def _self_tests(story: Story) -> Iterator[Html]:
@@ -312,13 +318,14 @@ def version_part(story: Story) -> Html:
     )
 
 
-def other_facts(moment: Moment, *told: str) -> str:
-    """Whatever else a record says, each value with its unit."""
-    found = [
-        f"{name} {shown}"
-        for name, shown in (
-            quantity(key, value) for key, value in moment.record.items() if key not in told
+def state_key(story: Story) -> Html:
+    """Every state in order, with its colour, so that the shortest can be found in the pictures."""
+    shown = [
+        element(
+            "li",
+            element("span", words(span.name), class_=f"s-{span.name.replace('_', '-')}"),
+            element("small", f"{clock.at(span.start_s)}, {clock.long(span.length_s)}"),
         )
-        if shown
+        for span in story.states
     ]
-    return ", ".join(found)
+    return element("ol", shown, class_="key") if shown else together()

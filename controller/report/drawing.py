@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from controller.report.figure import Bar, Bars, Curve, Figure, Lane, Limit, Panel
 from controller.report.markup import Html, element, short, together
@@ -19,8 +20,11 @@ LETTER_PX = 6.3
 
 ROW = 17.0
 STRIP = 18.0
-BUCKETS = 300
-"""Into how many stretches a line of noise is divided."""
+BUCKET_PX = 3.0
+"""The width of a stretch whose range and mean a line of noise is drawn by."""
+
+QUIET = frozenset({"s-preparing", "s-self-test", "s-baseline", "s-discharged"})
+"""States in which no drug moves: not named where they are too short for their name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,10 +95,9 @@ def _strip(figure: Figure, sheet: Sheet, parts: list[Html]) -> float:
             parts.append(_text((first + last) / 2, top + 13, bar.text, "in-strip"))
     for bar, x in outside:
         middle = (sheet.x(bar.start_s) + sheet.x(bar.end_s)) / 2
-        parts.append(_text(x, 11, bar.text, "above"))
-        parts.append(
-            _line(max(x, min(middle, x + _length(bar.text))), 13, middle, top + 3, "leader")
-        )
+        parts.append(_text(x, 10, bar.text, "above"))
+        foot = max(x + 2, min(middle, x + _length(bar.text)))
+        parts.append(_line(foot, 12, middle, top + 4, "leader"))
     return top + STRIP + 6
 
 
@@ -103,7 +106,7 @@ def _names_above(states: Iterable[Bar], sheet: Sheet) -> Iterator[tuple[Bar, flo
     free = sheet.left
     for bar in states:
         width = sheet.x(bar.end_s) - sheet.x(bar.start_s)
-        if width < 1.0 or _fits(bar.text, width):
+        if width < 1.0 or bar.look in QUIET or _fits(bar.text, width):
             continue
         length = _length(bar.text)
         x = max(free, sheet.x(bar.start_s) + width / 2 - length / 2)
@@ -133,10 +136,10 @@ def _panel(panel: Panel, states: Iterable[Bar], sheet: Sheet, y: float, parts: l
         at = frame.y(value)
         parts.append(_line(sheet.left, at, sheet.width - sheet.right, at, "grid"))
         parts.append(_text(sheet.left - 5, at + 4, tick_text(value, panel.step), "tick-y"))
-    for limit in panel.limits:
-        parts += frame.limit(limit)
+    parts += [frame.limit(limit) for limit in panel.limits]
     for mark in panel.marks:
         parts += frame.curve(mark) if isinstance(mark, Curve) else frame.bars(mark)
+    parts += [frame.limit_name(limit) for limit in panel.limits]
     return y + panel.height + 12
 
 
@@ -150,7 +153,7 @@ def _legend(panel: Panel, sheet: Sheet, y: float, parts: list[Html]) -> float:
             wanted = 24 + _length(mark.label)
             if x + wanted > sheet.width:
                 x, y = sheet.left, y + ROW - 2
-            parts.append(_line(x, y + 8, x + 18, y + 8, f"curve c{mark.colour}"))
+            parts.append(_line(x, y + 8, x + 18, y + 8, f"curve among c{mark.colour}"))
             parts.append(_text(x + 23, y + 12, mark.label, "key"))
             x += wanted + 14
     return y + ROW + 3
@@ -178,24 +181,48 @@ class _Frame:
         first, last = self.sheet.x(bar.start_s), self.sheet.x(bar.end_s)
         return _rect(first, self.top, last - first, self.panel.height, f"shade {bar.look}")
 
-    def limit(self, limit: Limit) -> list[Html]:
+    def limit(self, limit: Limit) -> Html:
         at = self.y(limit.value)
-        below = limit.label.startswith(limit.action + " >")
         right = self.sheet.width - self.sheet.right
-        return [
-            _line(self.sheet.left, at, right, at, f"limit {limit.action}"),
-            _text(right - 4, at + (11 if below else -3), limit.label, f"limit-name {limit.action}"),
-        ]
+        return _line(
+            self.sheet.left, at, right, at, f"limit {limit.action}{' other' if limit.left else ''}"
+        )
+
+    def limit_name(self, limit: Limit) -> Html:
+        """On the side of the line where values may be; on the left where the right is taken."""
+        at = self.y(limit.value) + (11 if limit.upper else -3)
+        if limit.left:
+            return _text(self.sheet.left + 4, at, limit.label, f"limit-name left {limit.action}")
+        right = self.sheet.width - self.sheet.right
+        return _text(right - 4, at, limit.label, f"limit-name {limit.action}")
 
     def curve(self, curve: Curve) -> list[Html]:
-        look = f"curve c{curve.colour}"
+        look = f"curve {'among ' if len(self.panel.marks) > 1 else ''}c{curve.colour}"
         if curve.style == "band":
             return [part for run in curve.runs for part in self._band(run, curve.colour)]
-        shapes = (steps(run) if curve.style == "steps" else run for run in curve.runs)
-        return [_path(thinned([self.at(p) for p in shape]), look) for shape in shapes]
+        if curve.style == "steps":
+            return [part for run in curve.runs for part in self._steps(run, look)]
+        return [_path(thinned([self.at(p) for p in run]), look) for run in curve.runs]
+
+    def _steps(self, run: Run, look: str) -> list[Html]:
+        """Corners, with the height of every step written on it: a low one beside a high one is seen."""
+        corners = steps(run)
+        named = [
+            self._height(first, last)
+            for first, last in pairwise(corners)
+            if first.y == last.y and first.y > 0
+        ]
+        return [_path([self.at(point) for point in corners], look), *named]
+
+    def _height(self, first: Point, last: Point) -> Html:
+        text = f"{first.y:.4g} {self.panel.unit}"
+        left, right = self.at(first), self.at(last)
+        if _length(text) < right.x - left.x:
+            return _text(left.x + 4, left.y - 5, text, "height")
+        return _text(right.x + 5, left.y + 11, text, "height")
 
     def _band(self, run: Run, colour: int) -> list[Html]:
-        found = buckets(run, max(1.0, self.sheet.end_s / BUCKETS))
+        found = buckets(run, max(1.0, BUCKET_PX * self.sheet.end_s / self.sheet.plot))
         upper = thinned([self.at(Point(b.x, b.high)) for b in found])
         lower = thinned([self.at(Point(b.x, b.low)) for b in found])
         middle = thinned([self.at(Point(b.x, b.mean)) for b in found])

@@ -31,11 +31,16 @@ class Bars:
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """A line that a value should not cross.  ``action``: what follows, "hold" or "warn"."""
+    """A line that a value should not cross.  ``action``: what follows, "hold" or "warn".
+
+    ``upper``: values belong below it.  ``left``: its name stands on the left.
+    """
 
     value: float
     action: str
     label: str
+    upper: bool
+    left: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -46,7 +46,7 @@ def page(story: Story, style: str) -> str:
         about(story),
         dose_part(story, given),
         arithmetic_part(story),
-        plot_part(figures(story, raised)),
+        plot_part(story, figures(story, raised)),
         vital_part(story),
         score_part(story),
         alarm_part(story, raised),

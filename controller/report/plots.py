@@ -18,7 +18,7 @@ HOVERS = 96
 
 VITALS = (
     ("hr_bpm", "Heart rate", 1),
-    ("nibp", "Blood pressure", 2),
+    ("nibp", "Blood pressure, systolic to diastolic", 2),
     ("spo2_pct", "Oxygen saturation", 3),
     ("rr_bpm", "Respiratory rate", 5),
     ("etco2_mmhg", "End-tidal CO2", 4),
@@ -190,8 +190,9 @@ def limits_of(story: Story, key: str, whose: str = "") -> Iterator[Limit]:
     for action, side in LIMITS:
         value = number_in(story.header, f"{action}_{side}_{key}")
         if value is not None:
-            sign = "<" if side == "below" else ">"
-            yield Limit(value, action, f"{action} {sign} {whose}{number(value)}")
+            upper = side == "above"
+            label = f"{whose}{action} {'>' if upper else '<'} {number(value)}"
+            yield Limit(value, action, label, upper, left=whose.startswith("diastolic"))
 
 
 def _reach(found: tuple[Run, ...], limits: tuple[Limit, ...]) -> tuple[float, float] | None:

@@ -15,7 +15,7 @@ from controller.report.story import Moment
 GAP_S = 10.0
 """Values further apart than this are not joined: the age at which vitals count as none."""
 
-TOLERANCE_PX = 0.35
+TOLERANCE_PX = 0.15
 """How far a thinned line may be from the true one."""
 
 

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
 
-from controller.log_format import RESERVED, Kind
+from controller.flat_json import Scalar
+from controller.log_format import RESERVED, Kind, Record
 from controller.report import clock
-from controller.report.alarms import MARK
-from controller.report.body import USES, other_facts
+from controller.report.alarms import MARK, is_acknowledgement
+from controller.report.body import USES
 from controller.report.markup import Html, element
 from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import chip, section
-from controller.wording import number
+from controller.wording import number, quantity
+
+TOKEN = re.compile(r"(?P<use>[a-z_]+)-\d+-(?P<nl>\d{1,15})nL-(?P<nl_h>\d{1,15})nL/h")
+"""What a confirmation is bound to (`controller.procedure.questions`)."""
+
+FLAGS = ("_ok", "_present", "_given")
+"""Endings of the names of scores that are 1 for yes and 0 for no."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,21 +36,23 @@ class Line:
 
 
 def timeline_part(story: Story) -> Html:
-    """Every state as a heading, with what happened in it."""
-    spoken = list(_lines(story))
-    blocks: list[Html] = []
-    before = [line for line in spoken if not story.states or line.at_s < story.states[0].start_s]
-    if before:
-        blocks.append(_block("Before the first state", "", before))
-    for index, span in enumerate(story.states):
-        following = story.states[index + 1].start_s if index + 1 < len(story.states) else None
-        inside = [
-            line
-            for line in spoken
-            if span.start_s <= line.at_s and (following is None or line.at_s < following)
-        ]
+    """Every state as a heading, with what happened in it, in the order of the log."""
+    begun: set[object] = {
+        m.record.get("delivery_id")
+        for m in story.of_kind(Kind.DOSE)
+        if m.record.get("what") in {"programmed", "never_started"}
+    }
+    chapters: list[list[Moment]] = [[]]
+    for moment in story.events:
+        if moment.kind == Kind.STATE:
+            chapters.append([])
+        elif _is_told(moment, begun):
+            chapters[-1].append(moment)
+    first, *others = chapters
+    blocks = [_block("before the first state", "", _lines(first))] if first else []
+    for span, moments in zip(story.states, others, strict=True):
         length = f"{clock.at(span.start_s)}, {clock.long(span.length_s)}"
-        blocks.append(_block(words(span.name), length, inside, span.name))
+        blocks.append(_block(words(span.name), length, _lines(moments), span.name))
     return section("timeline", "Timeline", blocks)
 
 
@@ -61,20 +71,14 @@ def _block(title: str, length: str, lines: Iterable[Line], state: str = "") -> H
     return element("div", heading, element("ol", shown) if shown else None, class_="block")
 
 
-def _lines(story: Story) -> Iterator[Line]:
-    """Every record that says something, equal neighbours of a checklist together."""
-    begun: set[object] = {
-        m.record.get("delivery_id")
-        for m in story.of_kind(Kind.DOSE)
-        if m.record.get("what") in {"programmed", "never_started"}
-    }
-    wanted = [moment for moment in story.events if _is_told(moment, begun)]
-    for kind, group in groupby(wanted, key=_together):
-        moments = list(group)
-        if kind[0] == "checklist" and len(moments) > 1:
-            yield _checklist(moments)
+def _lines(moments: Iterable[Moment]) -> Iterator[Line]:
+    """One line a record; equal neighbours of a checklist together."""
+    for kind, group in groupby(moments, key=_together):
+        same = list(group)
+        if kind[0] == "checklist" and len(same) > 1:
+            yield _checklist(same)
         else:
-            yield from map(_line, moments)
+            yield from map(_line, same)
 
 
 def _is_told(moment: Moment, begun: set[object]) -> bool:
@@ -111,7 +115,7 @@ def _line(moment: Moment) -> Line:
 
 
 def _who(moment: Moment) -> tuple[str, str]:
-    if moment.kind == Kind.ALARM:
+    if moment.kind == Kind.ALARM and not is_acknowledgement(moment):
         priority = text_in(moment.record, "priority")
         if moment.record.get("active") is False:
             return "alarm over", "program"
@@ -132,23 +136,53 @@ def _who(moment: Moment) -> tuple[str, str]:
 
 def _plain(moment: Moment) -> str:
     """The kind, and everything the record says: for kinds that have no sentence of their own."""
-    rest = other_facts(moment, *RESERVED, "by")
+    rest = _facts(moment)
     kind = words(moment.kind).capitalize()
     return f"{kind}: {rest}" if rest else kind
 
 
+def _facts(moment: Moment, *told: str) -> str:
+    """Whatever the record says besides ``told``, each value with its unit."""
+    known = {*RESERVED, "by", *told}
+    found = (_fact(key, value) for key, value in moment.record.items() if key not in known)
+    return ", ".join(filter(None, found))
+
+
+def _fact(key: str, value: Scalar) -> str:
+    if key.endswith(FLAGS) and value in {0, 1}:
+        value = bool(value)
+    name, shown = quantity(key, value)
+    return f"{name} {shown}" if shown else ""
+
+
 def _dose(moment: Moment) -> str:
     record, what = moment.record, words(text_in(moment.record, "what"))
-    use = USES.get(text_in(record, "use"), text_in(record, "use")).lower()
+    use = USES.get(text_in(record, "use"), words(text_in(record, "use")).capitalize() or "Dose")
     status = text_in(record, "status")
-    amounts = other_facts(moment, *RESERVED, "what", "use", "delivery_id", "status")
-    ending = f" ({words(status)})" if status else ""
-    return f"{what.capitalize()}, {use}: {amounts}{ending}"
+    ending = f", {words(status)}" if status else ""
+    return f"{use} {what}: {_amounts(record)}{ending}"
+
+
+def _amounts(record: Record) -> str:
+    mg, ml = number_in(record, "dose_mg"), number_in(record, "volume_ml")
+    rate = number_in(record, "rate_ml_h")
+    return " ".join(
+        filter(
+            None,
+            (
+                "" if mg is None else f"{mg:.2f} mg",
+                "" if ml is None else f"= {ml:.3f} mL",
+                "" if rate is None else f"at {rate:.3f} mL/h",
+            ),
+        )
+    )
 
 
 def _alarm(moment: Moment) -> str:
     record = moment.record
     text = text_in(record, "text") or text_in(record, "alarm")
+    if is_acknowledgement(moment):
+        return f"Acknowledged: {text}"
     unit = text_in(record, "unit")
     found = [
         f"{key} {number(value)} {unit}".strip()
@@ -162,17 +196,33 @@ def _self_test(moment: Moment) -> str:
     if "step" in moment.record:
         return f"Self-test: {text_in(moment.record, 'step')}"
     verdict = "passed" if moment.record.get("ok") is True else "FAILED"
-    return f"Self-test {verdict} (findings below)"
+    return f"Self-test {verdict}, findings below"
 
 
 def _response(moment: Moment) -> str:
-    rest = other_facts(moment, *RESERVED, "by", "response")
-    text = f"Response: {text_in(moment.record, 'response')}"
-    return f"{text}, {rest}" if rest else text
+    said = f"Response: {text_in(moment.record, 'response')}"
+    return ", ".join(filter(None, (said, _facts(moment, "response"))))
 
 
 def _confirmed(moment: Moment) -> str:
-    return f"Confirmed: {text_in(moment.record, 'token')}"
+    """The token is bound to exact values, so they can be read from it."""
+    token = text_in(moment.record, "token")
+    found = TOKEN.fullmatch(token)
+    if found is None:
+        return f"Confirmed: {token}"
+    use = USES.get(found["use"], words(found["use"]).capitalize())
+    ml, ml_h = int(found["nl"]) / 1e6, int(found["nl_h"]) / 1e6
+    return f"{use} confirmed: exactly {ml:.3f} mL at {ml_h:.3f} mL/h"
+
+
+def _bridge(moment: Moment) -> str:
+    return ", ".join(
+        filter(None, (f"Bridge: {text_in(moment.record, 'what')}", _facts(moment, "what")))
+    )
+
+
+def _pump(moment: Moment) -> str:
+    return f"The pump says it is {text_in(moment.record, 'firmware') or 'nameless'}"
 
 
 def _arithmetic(moment: Moment) -> str:
@@ -186,4 +236,6 @@ _SENTENCES: dict[str, Callable[[Moment], str]] = {
     "response": _response,
     "confirmed": _confirmed,
     "arithmetic": _arithmetic,
+    "bridge": _bridge,
+    "pump": _pump,
 }
