@@ -47,6 +47,7 @@ class ParameterSet:
     pmid: str
     mark: str
     sampling: str
+    caution: str
     age_years_from: float
     age_years_below: float
     weight_kg_from: float
@@ -76,6 +77,10 @@ class ParameterSet:
     ) -> Compartments:
         """The body of one subject.  Raises `PatientError` outside the ranges of the set."""
         self.check(weight_kg=weight_kg, age_years=age_years)
+        return self.scaled(weight_kg, factors)
+
+    def scaled(self, weight_kg: float, factors: Factors) -> Compartments:
+        """The same for a subject that was checked; arrays of weights and factors serve as well."""
         from_form = _from_flows if self.form == "flows" else _from_rate_constants
         v1, v2, v3, cl, q2, q3 = from_form(self.values, weight_kg)
         return Compartments(
@@ -153,15 +158,17 @@ def parameter_set(drug: str, model: str | None = None, *, age_years: float) -> P
 _DESCRIBES_A_SET = {
     *("name", "model", "drug", "source", "doi", "pmid", "mark", "sampling", "form"),
     *("age_years_from", "age_years_below", "weight_kg_from", "weight_kg_to", "range_note"),
-    "effect_sites",
+    *("effect_sites", "caution"),
 }
+_MAY_BE_LEFT_OUT = {"range_note", "effect_sites", "caution"}
 
 
 def _parsed(table: Mapping[str, Any]) -> ParameterSet:
     values = {key: float(x) for key, x in table.items() if key not in _DESCRIBES_A_SET}
-    described = {key: table[key] for key in _DESCRIBES_A_SET - {"range_note", "effect_sites"}}
+    described = {key: table[key] for key in _DESCRIBES_A_SET - _MAY_BE_LEFT_OUT}
     sites = tuple(_site(site) for site in table["effect_sites"])
-    return ParameterSet(**described, values=values, sites=sites)
+    caution = str(table.get("caution", ""))
+    return ParameterSet(**described, caution=caution, values=values, sites=sites)
 
 
 def _site(table: Mapping[str, Any]) -> EffectSite:

@@ -16,7 +16,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from sim.breathing import Drive, Gases, Saturating
+from sim.breathing import Drive, Gases, Saturating, clamped
 from sim.toxicity import Crisis, Stage, Toxicity
 
 RESPONSES = ("anxiety", "dissociation", "analgesia", "nothing")
@@ -41,16 +41,17 @@ class LinearEffect:
 
 @dataclass(frozen=True, slots=True)
 class Relief:
-    """Relief of pain by lidocaine: ``emax * C**2 / (ec50**2 + C**2)``, an event from a threshold on."""
+    """Relief of pain by lidocaine: ``emax * C**2 / (ec50**2 + C**2)``, at most ``cap``; arithmetic only."""
 
     emax: float
     ec50_ng_ml: float
     cv: float
-    event: float
+    cap: float
 
     def at(self, ng_ml: float, factor: float) -> float:
         square = ng_ml * ng_ml
-        return factor * self.emax * square / (self.ec50_ng_ml * self.ec50_ng_ml + square)
+        relief = factor * self.emax * square / (self.ec50_ng_ml * self.ec50_ng_ml + square)
+        return self.cap * clamped(relief / self.cap)
 
 
 @dataclass(frozen=True, slots=True)
