@@ -119,9 +119,15 @@ def _names_above(states: Iterable[Bar], sheet: Sheet) -> Iterator[tuple[Bar, flo
 def _lane(lane: Lane, sheet: Sheet, y: float, parts: list[Html]) -> float:
     parts.append(_text(sheet.left, y + 11, lane.label, "title"))
     y += ROW
+    free = sheet.left + _length(lane.label) * 1.1 + 8
     for bar in lane.bars:
         first, last = sheet.x(bar.start_s), sheet.x(bar.end_s)
+        first = min(first, sheet.width - sheet.right - 3)
         parts.append(_rect(first, y, max(3.0, last - first), 9, f"bar {bar.look}", bar.text))
+        x = min(first, sheet.width - _length(bar.mark))
+        if bar.mark and x >= free:
+            parts.append(_text(x, y - 4, bar.mark, f"mark {bar.look}"))
+            free = x + _length(bar.mark) + 6
     return y + 17
 
 

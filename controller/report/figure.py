@@ -59,12 +59,13 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of a lane; ``look`` is its class."""
+    """A stretch of a lane; ``look`` is its class, ``mark`` is written over it."""
 
     start_s: float
     end_s: float
     look: str
     text: str
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)

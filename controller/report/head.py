@@ -22,6 +22,9 @@ OUTCOMES = {
     "fault": ("■", "bad"),
 }
 
+SAME_MG = 0.005
+"""Half of the last digit shown."""
+
 
 def banner() -> Html:
     """The notice, over everything."""
@@ -87,14 +90,7 @@ def tiles(story: Story, given: tuple[Dose, ...], raised: tuple[AlarmSpan, ...]) 
 def _tiles(
     story: Story, given: tuple[Dose, ...], raised: tuple[AlarmSpan, ...]
 ) -> Iterator[tuple[str, Child]]:
-    drug = text_in(story.header, "drug")
-    counted = [dose.delivered for dose in given]
-    yield (
-        f"{drug} delivered".strip(),
-        two_lines(
-            f"{total_mg(counted):.2f} mg", f"{total_ml(counted):.3f} mL, by the pump's count"
-        ),
-    )
+    yield f"{text_in(story.header, 'drug')} delivered".strip(), _delivered(story, given)
     tests = [dose for dose in given if dose.use != "infusion"]
     if tests:
         count = f"in {len(tests)} test doses" if len(tests) > 1 else "one test dose"
@@ -118,6 +114,19 @@ def _tiles(
         yield "alarms", two_lines(str(len(raised)), text)
     else:
         yield "alarms", two_lines("none", "")
+
+
+def _delivered(story: Story, given: tuple[Dose, ...]) -> Html:
+    """The last word of the program on what the pump counted; the sum of the records where there is none."""
+    counted = [dose.delivered for dose in given]
+    mg, ml = total_mg(counted), total_ml(counted)
+    final = next((m.record for m in story.of_kind("finished")), story.footer)
+    last_mg, last_ml = number_in(final, "delivered_mg"), number_in(final, "delivered_ml")
+    if last_mg is None or last_ml is None:
+        return two_lines(f"{mg:.2f} mg", f"{ml:.3f} mL, by the pump's count")
+    if abs(last_mg - mg) < SAME_MG:
+        return two_lines(f"{last_mg:.2f} mg", f"{last_ml:.3f} mL, by the pump's count")
+    return two_lines(f"{last_mg:.2f} mg", f"{last_ml:.3f} mL at the end; {mg:.2f} mg in the table")
 
 
 def _scores(story: Story, key: str) -> tuple[str, str]:

@@ -24,15 +24,16 @@ VITALS = (
     ("etco2_mmhg", "End-tidal CO2", 4),
 )
 PUMP = (
-    ("rate_ml_h", "Rate", 4, "steps"),
-    ("delivered_ml", "Volume delivered", 1, "line"),
-    ("pressure_mmhg", "Line pressure", 5, "band"),
+    ("rate_ml_h", "Rate", 4, 1.0, "steps"),
+    ("delivered_ml", "Volume delivered", 1, 0.5, "line"),
+    ("pressure_mmhg", "Line pressure", 5, 50.0, "band"),
 )
 EFFECTS = (
-    ("dissociation_pct", "Dissociation", 2),
-    ("pain_fall_cm", "Fall in pain", 3),
-    ("toxicity_stage", "Stage of toxicity", 5),
+    ("dissociation_pct", "Dissociation", 2, 20.0, "line"),
+    ("pain_fall_cm", "Fall in pain", 3, 1.0, "line"),
+    ("toxicity_stage", "Stage of toxicity", 5, 4.0, "steps"),
 )
+"""Key, name, colour, the least that the axis reaches up to (a flat line must not look like a mountain)."""
 SIGNS = ("anxious", "sedated", "toxicity")
 SITES = "_ng_ml"
 LIMITS = (("hold", "below"), ("hold", "above"), ("warn", "below"), ("warn", "above"))
@@ -44,7 +45,7 @@ def figures(story: Story, raised: tuple[AlarmSpan, ...]) -> tuple[Figure, ...]:
         return ()
     frame = _Frame(story, raised)
     pump = [_measured(story, *row) for row in PUMP]
-    body = [*_concentrations(story), *(_measured(story, *row, "line") for row in EFFECTS)]
+    body = [*_concentrations(story), *(_effect(story, *row) for row in EFFECTS)]
     vitals = [_vital(story, *row) for row in VITALS]
     wanted = (
         ("pump", "Pump", pump, ()),
@@ -72,8 +73,9 @@ class _Frame:
             Bar(
                 alarm.since_s,
                 story.end_s if alarm.ended_s is None else alarm.ended_s,
-                f"a-{alarm.priority}",
+                f"a-{alarm.priority if alarm.priority in MARK else 'low'}",
                 f"{MARK.get(alarm.priority, '!')} {alarm.text}, {clock.at(alarm.since_s)}",
+                MARK.get(alarm.priority, "!"),
             )
             for alarm in raised
         )
@@ -95,14 +97,22 @@ class _Frame:
 # --- panels -----------------------------------------------------------------------------------------
 
 
-def _measured(story: Story, key: str, title: str, colour: int, style: str) -> Panel | None:
+def _effect(
+    story: Story, key: str, title: str, colour: int, top: float, style: str
+) -> Panel | None:
+    """An effect that this drug never had is not shown."""
+    reach = extent(runs(story.samples, key))
+    return None if reach in (None, (0.0, 0.0)) else _measured(story, key, title, colour, top, style)
+
+
+def _measured(
+    story: Story, key: str, title: str, colour: int, top: float, style: str
+) -> Panel | None:
     found = runs(story.samples, key)
     reach = extent(found)
     if reach is None:
         return None
-    if key == "toxicity_stage" and reach == (0.0, 0.0):
-        return None
-    low, high, step = rounded(min(0.0, reach[0]), max(reach[1], 1e-3), 4)
+    low, high, step = rounded(min(0.0, reach[0]), max(reach[1], top), 4)
     curve = Curve(title, found, colour, style)
     return Panel(title, split_unit(key)[1], (curve,), low, high, step, height=90)
 

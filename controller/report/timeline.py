@@ -11,8 +11,8 @@ from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Kind, Record
 from controller.report import clock
 from controller.report.alarms import MARK, is_acknowledgement
-from controller.report.body import USES
 from controller.report.markup import Html, element
+from controller.report.part_doses import USES
 from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import chip, section
