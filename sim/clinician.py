@@ -18,10 +18,13 @@ baseline_scores                                       pain_0_10 mood_0_10
 confirm            confirm refuse
 response           anxiety analgesia dissociation     dose_mg, with nothing
                    nothing
-supervise          hold estop anxiety abort
-holding            resume recover anxiety abort
+supervise          hold estop anxiety toxicity abort
+signs              none, or a sign of toxicity
+holding            resume recover anxiety toxicity
+                   abort
 infusion_dose                                         dose_mg
-rescue_drug        given declined                     midazolam_mg, with given
+rescue_drug        given declined; after a dose       midazolam_mg or lipid_ml, with given
+                   given enough
 recovery_scores                                       pain_0_10 mood_0_10 sedation_0_4 nausea_0_3
                                                       walking_ok
 discharge          discharge not_yet                  escort_present instructions_given
@@ -51,6 +54,10 @@ RESUMES_MAX = 3
 """A visit that was held again and again is ended: recover instead."""
 UNFIT_S_MAX = 3.75 * 3600.0
 """After this, scores are written down as they are, fit or not."""
+SEVERE = ("twitching", "seizure", "cardiovascular")
+"""Signs that this clinician calls toxicity at once; with an earlier one he holds and looks."""
+MIDAZOLAM_MG = 1.0
+"""A dose of the rescue, unless another is proposed."""
 FIT_DISSOCIATION_PCT = 25.0
 """Below this somebody is taken to be clear enough to walk; our choice."""
 
@@ -86,7 +93,7 @@ class Clinician:
         self._signs: Mapping[str, Any] = {}
         self._dissociation_peak_pct = 0.0
         self._pain_fall_peak_cm = 0.0
-        self._was_anxious = False
+        self._was_anxious = self._was_toxic = False
         self._baseline: Mapping[str, float] = {"pain_0_10": 7.0, "mood_0_10": 4.0}
         self._resumes = 0
         self._ways: Mapping[str, Callable[[Question], Reply]] = {
@@ -95,6 +102,7 @@ class Clinician:
             "confirm": self._confirm,
             "response": self._response,
             "supervise": self._supervise,
+            "signs": self._name_sign,
             "holding": self._holding,
             "infusion_dose": self._infusion_dose,
             "rescue_drug": self._rescue_drug,
@@ -112,6 +120,7 @@ class Clinician:
         self._dissociation_peak_pct = max(self._dissociation_peak_pct, dissociation)
         self._pain_fall_peak_cm = max(self._pain_fall_peak_cm, relief)
         self._was_anxious = self._was_anxious or bool(signs.get("anxious"))
+        self._was_toxic = self._was_toxic or self._toxic_now()
 
     def reply(self, question: Question) -> Reply:
         """What the clinician says to it, and when.  Raises `ValueError` for an unknown kind."""
@@ -134,8 +143,9 @@ class Clinician:
         return self._say(question, "", self._baseline, after=(20.0, 60.0))
 
     def _confirm(self, question: Question) -> Reply:
-        """Yes, also beyond a soft limit; but no further dose for somebody who is anxious now."""
-        upset = self._anxious_now() and question.get("state") in {"observing", "titrating"}
+        """Yes, also beyond a soft limit; but no more for somebody who is anxious or poisoned now."""
+        dosing = question.get("state") in {"observing", "titrating"}
+        upset = (self._anxious_now() and dosing) or self._toxic_now()
         return self._say(question, "refuse" if upset else "confirm", after=(5.0, 15.0))
 
     # --- while it acts --------------------------------------------------------------------------
@@ -158,17 +168,31 @@ class Clinician:
         return self._say(question, seen, further, after=(3.0, 9.0))
 
     def _supervise(self, question: Question) -> Reply:
-        if self._anxious_now():
-            return self._say(question, "anxiety", after=(5.0, 20.0))
-        if self._signs.get("rousable") is False:
+        distress = self._distress(question)
+        if distress:
+            return self._say(question, distress, after=(5.0, 20.0))
+        if self._signs.get("rousable") is False or self._toxic_now():
             return self._say(question, "hold", after=(2.0, 5.0))
         return Reply(LOOK_EVERY_S, None)
 
+    def _name_sign(self, question: Question) -> Reply:
+        """The worst sign there is now; without any view of the patient, look again."""
+        if not self._signs:
+            return Reply(LOOK_EVERY_S, None)
+        offered = question.get("choices", ())
+        seen = self._signs.get("toxicity") or "none"
+        # A sign that is not on the list is still a sign: better the worst of the list than none.
+        choice = seen if seen in offered or seen == "none" else offered[-1]
+        return self._say(question, choice, after=(5.0, 15.0))
+
     def _holding(self, question: Question) -> Reply:
         offered = question.get("choices", ())
-        if self._anxious_now() and "anxiety" in offered:
-            return self._say(question, "anxiety", after=(5.0, 20.0))
-        tired = self._resumes >= RESUMES_MAX or question.get("reason") == "interrupted"
+        distress = self._distress(question)
+        if distress:
+            return self._say(question, distress, after=(5.0, 20.0))
+        # After any sign of toxicity there is no more: what comes next may be a seizure.
+        tired = self._was_toxic or self._resumes >= RESUMES_MAX
+        tired = tired or question.get("reason") == "interrupted"
         if not tired and "resume" in offered and self._all_well(question.get("sample") or {}):
             self._resumes += 1
             return self._say(question, "resume", after=(20.0, 60.0))
@@ -187,10 +211,13 @@ class Clinician:
         return self._say(question, "", {"dose_mg": dose}, after=(15.0, 40.0))
 
     def _rescue_drug(self, question: Question) -> Reply:
-        """A first dose of 1 mg, drawn up and given over its two minutes, unless another is proposed."""
-        if "given" not in question.get("choices", ("given",)):
-            return self._say(question, "declined", after=(30.0, 60.0))
-        dose = {"midazolam_mg": _proposed(question).get("midazolam_mg", 1.0)}
+        """Drawn up and checked, then its injection begins; another only while the first is not enough."""
+        offered = question.get("choices", ("given",))
+        done = "enough" if "enough" in offered else "declined"
+        if "given" not in offered or (done == "enough" and not self._in_distress()):
+            return self._say(question, done, after=(30.0, 60.0))
+        usual = {"midazolam_mg": MIDAZOLAM_MG, "lipid_ml": math.inf}
+        dose = usual | dict(_proposed(question))
         return self._say(question, "given", dose, after=(120.0, 180.0))
 
     # --- afterwards -----------------------------------------------------------------------------
@@ -248,10 +275,24 @@ class Clinician:
     def _anxious_now(self) -> bool:
         return bool(self._signs.get("anxious"))
 
+    def _toxic_now(self) -> bool:
+        return bool(self._signs.get("toxicity"))
+
+    def _in_distress(self) -> bool:
+        return self._anxious_now() or self._toxic_now()
+
+    def _distress(self, question: Question) -> str:
+        """Anxiety or toxicity, where it is there and on offer; nothing otherwise."""
+        offered = question.get("choices", ("anxiety", "toxicity"))
+        if self._anxious_now() and "anxiety" in offered:
+            return "anxiety"
+        severe = self._signs.get("toxicity") in SEVERE
+        return "toxicity" if severe and "toxicity" in offered else ""
+
     def _fit(self) -> bool:
         """Awake and steady; without any signs nobody says otherwise."""
-        dissociation = self._signs.get("dissociation_pct", 0.0)
-        return dissociation < FIT_DISSOCIATION_PCT and not self._signs.get("sedated", False)
+        clear = self._signs.get("dissociation_pct", 0.0) < FIT_DISSOCIATION_PCT
+        return clear and not self._signs.get("sedated", False) and not self._toxic_now()
 
     def _all_well(self, sample: Mapping[str, Any]) -> bool:
         """Every vital sign is there and inside its limits."""

@@ -20,7 +20,7 @@ from sim.effects import Effects, effects
 from sim.person import Person, drawn_person
 from sim.pharmacokinetics import Kinetics, PatientError
 from sim.toxicity import CALM, Poisoning
-from sim.unrest import Restlessness
+from sim.unrest import SETTLED, Restlessness, Unrest
 from sim.vital_signs import Laws, Levels, Vitals, vital_signs
 
 INJECTION_S = 120.0
@@ -195,13 +195,19 @@ class Patient:
 
     def vitals(self) -> Vitals:
         """The true vital signs now."""
-        now_s = self.now_s
+        return self._vitals(self._unrest.at(self.now_s))
+
+    def settled_vitals(self) -> Vitals:
+        """The same without drift, swing and noise."""
+        return self._vitals(SETTLED)
+
+    def _vitals(self, unrest: Unrest) -> Vitals:
         levels = Levels(
             self.drug.effects_ng_ml[self._cardiovascular] if self._ketamine else 0.0,
             self.midazolam.effects_ng_ml[0],
         )
-        distress = self._poisoning.distress(now_s) if self._poisoning else CALM
-        return vital_signs(self._laws, self.person, levels, distress, self._unrest.at(now_s))
+        distress = self._poisoning.distress(self.now_s) if self._poisoning else CALM
+        return vital_signs(self._laws, self.person, levels, distress, unrest)
 
     def concentrations(self) -> dict[str, float]:
         """Every concentration of the model now, keyed as the vitals samples carry them."""

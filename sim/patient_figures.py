@@ -89,7 +89,7 @@ def typical(
     def note() -> None:
         for name, values in effects.items():
             values.append(getattr(patient.signs, name))
-        for name, value in patient.vitals()._asdict().items():
+        for name, value in patient.settled_vitals()._asdict().items():
             vitals[name].append(value)
 
     _walk(patient.advance_to, drug.drug, doses, times_s, note)

@@ -25,7 +25,7 @@ from sim.patient import laws_of
 from sim.person import Drift, Person, Rest, drawn_person
 from sim.pharmacokinetics import PatientError
 from sim.toxicity import ARREST, CARDIOVASCULAR, SEIZURE, Distress, Toxicity
-from sim.unrest import BITS, CHANNELS, HORIZON_S, LOWEST, STEP, Unrest, memory, mixed
+from sim.unrest import BITS, CHANNELS, HORIZON_S, LOWEST, SETTLED, STEP, Unrest, memory, mixed
 from sim.vital_signs import Levels, Vitals, vital_signs
 
 Many = Any
@@ -126,11 +126,11 @@ class Population:
 
     def settled_vitals(self) -> Vitals:
         """The same without drift, swing and noise: what the drug does to each member's rest."""
-        return self._vitals(Unrest(0.0, 0.0, 0.0, 0.0, 0.0))
+        return self._vitals(SETTLED)
 
     def rest(self) -> Vitals:
         """The vital signs of each member without any drug."""
-        return self._signs(Levels(), Distress(), Unrest(0.0, 0.0, 0.0, 0.0, 0.0))
+        return self._signs(Levels(), Distress(), SETTLED)
 
     def _vitals(self, unrest: Unrest) -> Vitals:
         levels = Levels()

@@ -38,6 +38,9 @@ class Unrest(NamedTuple):
     etco2_mmhg: float
 
 
+SETTLED = Unrest(0.0, 0.0, 0.0, 0.0, 0.0)
+
+
 def memory(figures: AtRest) -> list[tuple[float, float]]:
     """Of each channel: what is kept of its noise over a second, and the weight of what is new."""
     kept = [math.exp(-1.0 / channel.noise_s) for channel in figures.restless]

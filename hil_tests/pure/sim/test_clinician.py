@@ -31,6 +31,7 @@ ALL_KINDS = [
     "confirm",
     "response",
     "supervise",
+    "signs",
     "holding",
     "infusion_dose",
     "rescue_drug",
@@ -240,6 +241,81 @@ def test_rescue_gives_midazolam_within_its_limits_and_takes_its_time() -> None:
     asked["proposed"] = {"choice": "given", "values": {"midazolam_mg": 9.0}}
     assert said(clinician().reply(asked))["values"] == {"midazolam_mg": 2.5}
     assert said(clinician().reply(asked | {"choices": ("declined",)}))["choice"] == "declined"
+
+
+def rescue(*choices: str, **known: Any) -> dict[str, Any]:
+    values = {"midazolam_mg": {"min": 0.5, "max": 2.5}}
+    return question("rescue_drug", choices=choices, values=values, **known)
+
+
+def test_a_further_rescue_dose_is_given_only_while_the_first_is_not_enough() -> None:
+    still, calm = sample(anxious=True), sample()
+    again = said(clinician().reply(rescue("enough", "given", sample=still)))
+    assert again == {"choice": "given", "values": {"midazolam_mg": 1.0}}
+    assert said(clinician().reply(rescue("enough", "given", sample=calm)))["choice"] == "enough"
+    assert said(clinician().reply(rescue("enough", sample=still)))["choice"] == "enough"
+
+
+def test_lipid_emulsion_is_given_in_the_amount_that_is_allowed() -> None:
+    asked = question(
+        "rescue_drug",
+        choices=("given", "declined"),
+        values={"lipid_ml": {"min": 1.0, "max": 105.0}},
+        sample=toxic("seizure"),
+    )
+    assert said(clinician().reply(asked)) == {"choice": "given", "values": {"lipid_ml": 105.0}}
+
+
+SIGNS = ("none", "tinnitus", "twitching", "seizure")
+
+
+@pytest.mark.parametrize(
+    ("shown", "named"),
+    [
+        ({}, "none"),
+        ({"toxicity": ""}, "none"),
+        ({"toxicity": "tinnitus"}, "tinnitus"),
+        ({"toxicity": "cardiovascular"}, "seizure"),  # not on this list: the worst that is
+    ],
+)
+def test_the_sign_that_is_named_is_the_one_that_shows(shown: dict[str, str], named: str) -> None:
+    asked = question("signs", choices=SIGNS, sample={**WELL, "signs": CALM | shown})
+    delay, answer = clinician().reply(asked)
+    assert answer == {"choice": named, "values": {}}
+    assert delay <= 15
+
+
+def test_nobody_says_none_about_a_patient_whom_nobody_sees() -> None:
+    assert clinician().reply(question("signs", choices=SIGNS, sample=WELL)).answer is None
+
+
+def toxic(word: str) -> dict[str, Any]:
+    return {**WELL, "signs": CALM | {"toxicity": word}}
+
+
+@pytest.mark.parametrize(
+    ("word", "choice"), [("tinnitus", "hold"), ("twitching", "toxicity"), ("seizure", "toxicity")]
+)
+def test_an_early_sign_is_held_and_a_severe_one_called_by_its_name(word: str, choice: str) -> None:
+    offered = ("hold", "estop", "toxicity", "abort")
+    asked = question("supervise", choices=offered, sample=toxic(word))
+    assert said(clinician().reply(asked))["choice"] == choice
+
+
+def test_nobody_resumes_after_a_sign_of_toxicity_even_when_it_has_passed() -> None:
+    one = clinician()
+    one.see(toxic("metallic_taste"))
+    offered = ("resume", "recover", "toxicity", "abort")
+    assert said(one.reply(question("holding", choices=offered)))["choice"] == "recover"
+    worse = question("holding", choices=offered, sample=toxic("seizure"))
+    assert said(one.reply(worse))["choice"] == "toxicity"
+
+
+def test_nobody_with_a_sign_of_toxicity_gets_more_nor_goes_home() -> None:
+    asked = question("confirm", choices=("confirm", "refuse"), sample=toxic("tinnitus"))
+    assert said(clinician().reply(asked))["choice"] == "refuse"
+    leaving = question("discharge", choices=("discharge", "not_yet"), sample=toxic("tinnitus"))
+    assert clinician().reply(leaving) == (300.0, None)
 
 
 def test_recovery_is_scored_after_an_hour_with_the_relief_that_was_seen() -> None:

@@ -5,21 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 import re
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from sim.drug_models import parameter_set
-from sim.patient_command import (
-    Dose,
-    add_arguments,
-    concentrations,
-    four_digits,
-    parsed_dose,
-    parsed_times,
-    run,
-)
+from sim.patient_command import add_arguments, run
+from sim.patient_doses import Dose, parsed_dose, parsed_times
+from sim.patient_figures import concentrations
+from sim.patient_table import four_digits
 from sim.pharmacokinetics import PatientError
 
 ONE_BOLUS = ("--dose", "10 mg over 60 s at 0 s")
@@ -57,7 +53,10 @@ def test_people_get_a_table_that_says_what_it_is_for(capsys: pytest.CaptureFixtu
     assert lines[1] == "Bench and simulation only. Never a pump connected to a person."
     assert lines[3].split() == ["time", "s", "plasma", "cardiovascular", "psychedelic", "analgesic"]
     assert lines[4].split() == ["60", "360.1", "51.26", "20.39", "10.74"]
-    assert len({len(line) for line in lines[3:]}) == 1
+    assert len({len(line) for line in lines[3:6]}) == 1
+    assert lines[8].startswith("time s  dissociation %  pain fall cm  HR bpm  SBP mmHg")
+    assert lines[9].split()[:5] == ["60", "6.4", "0.2", "70.9", "125.5"]
+    assert "which figures are published and which are design choices" in lines[-1]
 
 
 @pytest.mark.parametrize(
@@ -184,8 +183,11 @@ GOOD = {"--drug": "ketamine", "--weight-kg": "70", "--dose": "10 mg at 0 s", "--
         ("--step-s", "0", "--step-s 0: 60 s are to be at most 1000000 steps"),
         ("--step-s", "1e-5", "--step-s 1e-05: 60 s are to be at most 1000000 steps"),
         ("--step-s", "nan", "--step-s 'nan': not a number from 0"),
-        ("--population", "100", "--population, --seed: populations are not part of this version"),
-        ("--seed", "1", "--population, --seed: populations are not part of this version"),
+        ("--population", "0", "--population '0': not a whole number from 1 to 100000"),
+        ("--population", "many", "--population 'many': not a whole number"),
+        ("--population", "1e3", "--population '1e3': not a whole number"),
+        ("--population", "100001", "--population '100001': not a whole number from 1 to 100000"),
+        ("--seed", "1", "--seed '1': goes with --population"),
     ],
 )
 def test_bad_input_is_one_line_that_names_it_and_exit_code_two(
@@ -198,6 +200,114 @@ def test_bad_input_is_one_line_that_names_it_and_exit_code_two(
     assert err.count("\n") == 1
     assert err.startswith("infusor sim patient: ")
     assert re.search(line, err), err
+
+
+def test_people_times_moments_are_bounded(capsys: pytest.CaptureFixture[str]) -> None:
+    times = ",".join(str(second) for second in range(1, 102))
+    assert kamp(*ONE_BOLUS, "--at", times, "--population", "10000") == 2
+    assert "people times the 101 moments" in capsys.readouterr().err
+
+
+def population(capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+    assert command("--weight-kg", "70", "--json", *words) == 0
+    result: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return result
+
+
+INFUSION = ("--drug", "ketamine", "--dose", "35 mg over 40 min at 0 s", "--at", "0,2400")
+
+
+def test_p9_the_spread_of_a_population_after_forty_minutes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    found = population(capsys, *INFUSION, "--population", "20000", "--seed", "1")
+    for which, ng_ml in (("p5", 206.3), ("p50", 250.6), ("p95", 305.2)):
+        assert found[which]["plasma_ng_ml"][1] == pytest.approx(ng_ml, rel=0.015)
+
+
+def test_p10_rises_of_pressure_and_pulse_are_inside_the_published_intervals(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    vitals = population(capsys, *INFUSION, "--population", "4000")["vitals"]
+    assert 10.40 <= vitals["sbp_mmhg"]["change_mean"][1] <= 14.82
+    assert 6.89 <= vitals["dbp_mmhg"]["change_mean"][1] <= 10.09
+    assert 0.55 <= vitals["hr_bpm"]["change_mean"][1] <= 7.63
+    for vital in vitals.values():  # and the noise is no part of the change
+        assert vital["change_mean"][0] == vital["change_sd"][0] == 0.0
+    assert vitals["sbp_mmhg"]["mean"][0] == pytest.approx(122, abs=0.7)
+
+
+def test_p10_midazolam_changes_breathing_as_published(capsys: pytest.CaptureFixture[str]) -> None:
+    """2 mg, within 15 min: MV -14.3 (SD 5.9) %, TV -22.3 (4.5) %, RR +10.3 (4.7) %."""
+    words = ("--drug", "midazolam", "--dose", "2 mg over 2 min at 0 s", "--at", "300,600,900")
+    vitals = population(capsys, *words, "--population", "1000")["vitals"]
+    published = {
+        "minute_l_min": (-14.3, 5.9),
+        "tidal_ml": (-22.3, 4.5),
+        "rr_bpm": (10.3, 4.7),
+    }
+    for vital, (mean, sd) in published.items():
+        for found in vitals[vital]["change_pct_mean"]:
+            assert found == pytest.approx(mean, abs=sd)
+        assert vitals[vital]["change_pct_sd"][1] == pytest.approx(sd, rel=0.25)
+
+
+def test_from_65_years_on_breathing_falls_more_and_is_not_made_up_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    words = ("--drug", "midazolam", "--dose", "2 mg over 2 min at 0 s", "--at", "600")
+    young, old = (
+        population(capsys, *words, "--population", "500", "--age-years", age)["vitals"]
+        for age in ("64", "65")
+    )
+    assert old["minute_l_min"]["change_pct_mean"][0] < -20
+    assert young["minute_l_min"]["change_pct_mean"][0] > -16
+    assert old["rr_bpm"]["change_pct_mean"][0] == pytest.approx(0.0, abs=0.1)
+    assert old["spo2_pct"]["change_mean"][0] < young["spo2_pct"]["change_mean"][0] < 0
+    assert young["etco2_mmhg"]["change_mean"][0] < 0  # shallow breaths, though PaCO2 has risen
+
+
+def test_a_population_is_the_same_whatever_its_parts_and_another_with_another_seed(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = population(capsys, *INFUSION, "--population", "50", "--seed", "3")
+    monkeypatch.setattr("sim.patient_figures.CHUNK", 7)
+    parts = population(capsys, *INFUSION, "--population", "50", "--seed", "3")
+    other = population(capsys, *INFUSION, "--population", "50", "--seed", "53")
+    for which in ("p5", "p50", "p95"):
+        assert whole[which]["plasma_ng_ml"] == pytest.approx(parts[which]["plasma_ng_ml"])
+        assert whole[which] != other[which]
+    assert whole["vitals"]["hr_bpm"]["sd"] == pytest.approx(parts["vitals"]["hr_bpm"]["sd"])
+
+
+def test_a_population_is_a_table_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--drug", "lidocaine", "--dose", "350 mg over 40 min at 0 s", "--at", "60,2400")
+    assert command("--weight-kg", "70", *words, "--population", "20", "--seed", "5") == 0
+    out = capsys.readouterr().out
+    lines = out.splitlines()
+    assert "20 people, the patients of seeds 5 to 24" in lines[0]
+    assert lines[3].split() == ["time", "s", "what", "p5", "p50", "p95"]
+    assert any(line.split()[:2] == ["2400", "stage"] for line in lines)
+    assert any(line.split()[1:3] == ["SBP", "mmHg"] for line in lines)
+    assert "Caution: concentrations during an infusion are over-predicted" in out
+    assert "-0.00" not in out
+
+
+def test_a_terminal_shows_how_far_a_population_is(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    found = population(capsys, *INFUSION, "--population", "3")
+    assert found["population"] == 3
+
+
+def test_a_poisoning_comes_out_stage_by_stage(capsys: pytest.CaptureFixture[str]) -> None:
+    words = ("--drug", "lidocaine", "--dose", "700 mg over 10 min at 0 s", "--at", "200,400,660")
+    found = population(capsys, *words)
+    assert found["effects"]["toxicity"] == ["light_headedness", "seizure", "cardiovascular"]
+    assert found["effects"]["toxicity_stage"] == [4, 7, 8]
+    assert found["vitals"]["rr_bpm"] == [14.0, 0.0, 0.0]
+    assert found["vitals"]["hr_bpm"][1] > 100
 
 
 @given(st.text(max_size=40))
