@@ -6,10 +6,17 @@ from controller.report import clock
 from controller.report.doses import Amount, Dose, total_mg, total_ml
 from controller.report.markup import Child, Html, element, together
 from controller.report.reading import number_in, text_in, words
-from controller.report.story import Story
+from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
+from controller.wording import quantity
 
-USES = {"test": "Test dose", "further": "Further dose", "infusion": "Infusion"}
+AMOUNTS = ("_mg", "_ml", "_ml_min", "_mg_min")
+USES = {
+    "test": "Test dose",
+    "further": "Further dose",
+    "load": "Loading dose",
+    "infusion": "Infusion",
+}
 STATUSES = {
     "completed": ("✓ completed", "good"),
     "stopped": ("■ stopped early", "open"),
@@ -20,8 +27,10 @@ STATUSES = {
 
 def dose_part(story: Story, given: tuple[Dose, ...]) -> Html:
     """Ordered, programmed, delivered and estimated, side by side and never mixed."""
+    by_hand = _by_hand(story)
     if not given:
-        return section("doses", "Doses", element("p", "No dose was ordered.", class_="none"))
+        none = element("p", "No dose was ordered.", class_="none")
+        return section("doses", "Doses", none, by_hand)
     conc = number_in(story.header, "concentration_mg_ml")
     rows = [_dose_row(dose, story.end_s, conc) for dose in given]
     estimates = [dose.estimated(story.end_s, conc) for dose in given]
@@ -38,7 +47,35 @@ def dose_part(story: Story, given: tuple[Dose, ...]) -> Html:
             last=last,
             look="doses",
         ),
+        by_hand,
     )
+
+
+def _by_hand(story: Story) -> Html | None:
+    """What a person gave and entered: the pump had no part in it."""
+    rows = [
+        (
+            text_in(m.record, "drug").capitalize() or "Rescue drug",
+            text_in(m.record, "choice"),
+            _entered(m) or ABSENT,
+            two_lines(text_in(m.record, "by"), clock.at(m.at_s)),
+        )
+        for m in story.of_kind("rescue")
+    ]
+    if not rows:
+        return None
+    caption = "Given by the clinician, by hand, and entered here; the pump had no part in it."
+    return table(caption, ("Drug", "Answer", "Entered", "By"), rows)
+
+
+def _entered(moment: Moment) -> str:
+    """Every amount in the record, with its unit."""
+    amounts = [
+        quantity(key, value)
+        for key, value in moment.record.items()
+        if key.endswith(AMOUNTS) and number_in(moment.record, key) is not None
+    ]
+    return ", ".join(f"{name} {shown}" for name, shown in amounts)
 
 
 def _dose_row(dose: Dose, end_s: float, conc: float | None) -> tuple[Child, ...]:

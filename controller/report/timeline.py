@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 
 from controller.flat_json import Scalar
@@ -72,13 +72,23 @@ def _block(title: str, length: str, lines: Iterable[Line], state: str = "") -> H
 
 
 def _lines(moments: Iterable[Moment]) -> Iterator[Line]:
-    """One line a record; equal neighbours of a checklist together."""
+    """One line a record; neighbours of a checklist with one answer, and repetitions, together."""
     for kind, group in groupby(moments, key=_together):
         same = list(group)
         if kind[0] == "checklist" and len(same) > 1:
             yield _checklist(same)
-        else:
-            yield from map(_line, same)
+            continue
+        for _, equal in groupby(map(_line, same), key=lambda line: (line.who, line.text)):
+            yield _once(list(equal))
+
+
+def _once(lines: list[Line]) -> Line:
+    """The first of lines that say the same, and how often it was said."""
+    first, last = lines[0], lines[-1]
+    if len(lines) == 1:
+        return first
+    again = f"{first.text} ({len(lines)} times, until {clock.at(last.at_s)})"
+    return replace(first, text=again)
 
 
 def _is_told(moment: Moment, begun: set[object]) -> bool:
