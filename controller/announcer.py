@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from controller.alarm_board import Alarm
+from controller.alarms import ALARMS
 from controller.log_format import Stamp
 from controller.phase import phase_of
 from controller.procedure.events import VitalsArrived
@@ -20,6 +21,7 @@ from controller.telemetry_views import (
     AlarmKind,
     AlarmState,
     AlarmView,
+    Inactivation,
     MetaView,
     Phase,
     Priority,
@@ -30,7 +32,6 @@ from firmware_bridge.messages import Capability, PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Rate
 
 STATE_NUMBER = {state: number for number, state in enumerate(State)}
-PHYSIOLOGICAL = ("spo2", "hr", "sbp", "dbp", "rr", "nibp", "vitals")
 
 
 class Announcer(Observer):
@@ -108,20 +109,7 @@ class Announcer(Observer):
             self.pump_seen(runner, snapshot)
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
-        known = alarm.id in self._alarms
-        view = AlarmView(
-            id=alarm.id,
-            kind=_kind(alarm.id),
-            priority=Priority(alarm.rank),
-            phase=Phase.UPDATE if alarm.active and known else _phase(alarm),
-            state=AlarmState.ACTIVE if alarm.active else AlarmState.LATCHED,
-            text=alarm.text,
-            onset_ts_ms=alarm.onset_ms,
-            seq=runner.log.last_seq,
-            value=alarm.value,
-            limit=alarm.limit,
-            unit=alarm.unit,
-        )
+        view = alarm_view(alarm, runner.log.last_seq)
         self._alarms[alarm.id] = view
         stamp = self._stamp()
         self._publisher.publish(self._telemetry.alarm(stamp, view))
@@ -134,6 +122,34 @@ class Announcer(Observer):
         self.session(runner)
         for alarm_id in self._alarms:
             self._publisher.publish(self._telemetry.alarm_gone(alarm_id))
+
+
+def alarm_view(alarm: Alarm, seq: int) -> AlarmView:
+    """The alarm as dashboards get it; ``seq`` is that of the record that tells of it."""
+    row = ALARMS[alarm.id]
+    return AlarmView(
+        id=alarm.id,
+        kind=AlarmKind(row.kind.value),
+        priority=Priority(alarm.rank),
+        phase=Phase(alarm.phase),
+        state=AlarmState(alarm.state),
+        text=alarm.text,
+        onset_ts_ms=alarm.onset_ms,
+        seq=seq,
+        inactivation=Inactivation(alarm.inactivation),
+        value=alarm.value,
+        limit=alarm.limit,
+        unit=alarm.unit,
+        mdc=row.mdc or _side(alarm),
+        action=row.action,
+    )
+
+
+def _side(alarm: Alarm) -> str:
+    """The REFID of a value beyond its limit; nothing where there is no such number."""
+    if alarm.value is None or alarm.limit is None:
+        return ""
+    return "MDC_EVT_LO" if alarm.value < alarm.limit else "MDC_EVT_HI"
 
 
 def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bool) -> PumpSample:
@@ -164,11 +180,3 @@ def _numbers(raw: Mapping[str, object]) -> dict[str, float]:
         for key, value in raw.items()
         if isinstance(value, int | float) and not isinstance(value, bool)
     }
-
-
-def _kind(alarm_id: str) -> AlarmKind:
-    return AlarmKind.PHYSIOLOGICAL if alarm_id.startswith(PHYSIOLOGICAL) else AlarmKind.TECHNICAL
-
-
-def _phase(alarm: Alarm) -> Phase:
-    return Phase.START if alarm.active else Phase.END

@@ -63,6 +63,20 @@ def multiple(required: Mass, k_milli: int) -> RuleResult:
     return RuleResult(mass, (line,))
 
 
+def by_weight(
+    rule: str, ug_kg: int, weight_g: int, duration: Duration, *, ideal: bool
+) -> RuleResult:
+    """Rules `per_kg` (a dose) and `rate_per_kg` (a rate, over ``duration``): so much per kilogram."""
+    body = f"{weight_g / 1_000:g} kg{' (ideal body weight)' if ideal else ''}"
+    amount = Mass(ug_kg * weight_g // 1_000)
+    if rule == "per_kg":
+        line = f"rule per_kg: {ug_kg / 1_000:g} mg/kg x {body} = {amount}"
+        return RuleResult(amount, (line,))
+    mass = amount.times(duration.ms, 3_600_000)
+    per_h = f"rule rate_per_kg: {ug_kg / 1_000:g} mg/kg/h x {body} = {amount} in an hour"
+    return RuleResult(mass, (per_h, f"over {duration.min:g} min = {mass}"))
+
+
 def hold_effect(
     weight_kg: float,
     doses: Iterable[Dose],

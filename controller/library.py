@@ -1,24 +1,24 @@
-"""The drug library: soft and hard limits, and which of them an order would exceed.
+"""The drug library: the figures of every drug, and what a rescue is prompted with.
 
-Illustrative bench values, never for patients.  Answerable for comparing an order, together with what
-was given before, with every limit there is, exactly (integers only); each finding names quantity,
-value, limit and unit, and several limits give several findings.  Not answerable for asking anybody
-(procedure) nor for what reaches the wire (gate).
+Illustrative bench values, never for patients.  Answerable for reading ``data/drug_library.toml`` whole
+or not at all, with its version and its hash.  What the limits mean is in `limits`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from importlib.resources import files
 from typing import Any
 
-from firmware_bridge.quantities import Concentration, Duration, Mass, Number, Rate
+from controller.alarms import ALARMS
+from controller.limits import DrugLimits, Sign, VitalLimit
+from firmware_bridge.quantities import Concentration, Duration, Mass, Number
 
-_UG_H_SCALE = 1_000_000  # (nL/h) * (ug/mL) = 10^-6 ug/h
+_NOT_DRUGS = frozenset({"rescue"})
 
 
 class LibraryError(ValueError):
@@ -26,250 +26,89 @@ class LibraryError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One limit an order exceeds."""
+class RescueLimits:
+    """What the clinician is prompted with: one drug at the age, or the weight, of the subject.
 
-    quantity: str
-    value: float
-    limit: float
-    unit: str
-    bound: str = "max"
-
-    def __str__(self) -> str:
-        side = "above" if self.bound == "max" else "below"
-        return f"{self.quantity} {self.value:g} {self.unit} is {side} {self.limit:g} {self.unit}"
-
-
-@dataclass(frozen=True, slots=True)
-class Findings:
-    """Everything an order exceeds: ``soft`` needs a confirmation, ``hard`` is refused."""
-
-    soft: tuple[Finding, ...] = ()
-    hard: tuple[Finding, ...] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class VitalLimit:
-    """A vital sign outside ``low``..``high`` for ``for_s`` seconds counts; ``action`` hold or warn."""
-
-    key: str
-    low: float
-    high: float
-    for_s: float
-    action: str
-
-
-@dataclass(frozen=True, slots=True)
-class DrugLimits:
-    """The limits of one drug.  Fields per kilogram are integers, micrograms per kilogram (per hour)."""
+    Amounts are in ``unit``; ``key`` is what they are called where they are asked for and recorded.  The
+    soft figures are the usual ones, the others are as far as a record may go.  ``vitals`` are watched
+    from the first dose on.
+    """
 
     drug: str
-    concentrations: tuple[Concentration, ...]
-    bolus_soft: Mass
-    bolus_hard: Mass
-    bolus_hard_ug_kg: int
-    bolus_time_soft: Duration
-    bolus_time_hard: Duration
-    bolus_interval_soft: Duration
-    further_min: Mass
-    further_max: Mass
-    test_total_hard: Mass
-    rate_soft_ug_kg_h: int
-    rate_hard_ug_kg_h: int
-    infusion_soft_ug_kg: int
-    infusion_hard_ug_kg: int
-    infusion_hard: Mass
-    hour_hard_ug_kg: int
-    hour_hard: Mass
-    visit_hard_ug_kg: int
-    visit_hard: Mass
+    key: str
+    unit: str
+    smallest: float
+    soft_step: float
+    soft_total: float
+    first: float
+    step: float
+    total: float
+    step_every_s: float
+    proposed: float
+    basis: str
     vitals: tuple[VitalLimit, ...]
-    data_age_s_max: float
-    nibp_age_s_max: float
 
-
-@dataclass(frozen=True, slots=True)
-class RescueLimits:
-    """What the clinician is prompted with for midazolam at the subject's age."""
-
-    step: Mass
-    first: Mass
-    total: Mass
-    step_every: Duration
-    proposed: Mass
+    def largest(self, given: float, doses: int) -> float:
+        """The largest next dose after ``doses`` doses that came to ``given``; 0 where none is left."""
+        most = min(self.step if doses else self.first, round(self.total - given, 6))
+        return most if most >= self.smallest else 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Library:
-    """The whole library, with the version and the hash of the file it came from."""
+    """The whole library, with the version and the hash of the file it came from.
+
+    ``drugs`` are found by name and profile; the profile is empty where a drug has only one.
+    """
 
     version: str
     sha256: str
-    drugs: Mapping[str, DrugLimits]
-    midazolam: Mapping[str, Decimal]
+    drugs: Mapping[tuple[str, str], DrugLimits]
+    rescues: Mapping[str, Mapping[str, Any]]
 
-    def rescue(self, age_years: int) -> RescueLimits:
-        """The midazolam limits for this age; the label changes them at 60 years."""
-        m = self.midazolam
-        every = Duration.from_s(m["step_every_s_min"])
-        if age_years < m["age_years_split"]:
-            step = Mass.from_mg(m["under_step_mg_max"])
-            total = Mass.from_mg(m["under_total_mg_max"])
-            return RescueLimits(step, step, total, every, Mass.from_mg(m["under_proposed_mg"]))
-        first = Mass.from_mg(m["from_first_mg_max"])
-        total = Mass.from_mg(m["from_total_mg_max"])
-        return RescueLimits(
-            Mass.from_mg(1), first, total, every, Mass.from_mg(m["from_proposed_mg"])
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The drugs in it."""
+        return tuple(dict.fromkeys(name for name, _ in self.drugs))
+
+    def profiles(self, drug: str) -> tuple[str, ...]:
+        """The profiles of a drug; one empty name where it has no choice of them."""
+        return tuple(profile for name, profile in self.drugs if name == drug)
+
+    def rescue(self, drug: str, *, age_years: int, weight_kg: float) -> RescueLimits:
+        """What a rescue from this drug is prompted with; for midazolam the age decides."""
+        name, table = next(
+            (name, table) for name, table in self.rescues.items() if drug in table["for_drugs"]
         )
+        bands = table["bands"]
+        band = next(b for b in bands if age_years < b["age_years_below"])
+        first = band is bands[0]
+        weight = Decimal(str(weight_kg)) if band.get("per_kg") else Decimal(1)
+        if band.get("per_kg"):
+            basis = f"at {weight_kg:g} kg"
+        else:
+            edge = bands[0]["age_years_below"]
+            basis = f"at {age_years} years ({'under' if first else 'not under'} {edge})"
 
+        def amount(key: str) -> float:
+            return float(band[key] * weight)
 
-@dataclass(frozen=True, slots=True)
-class BolusOrder:
-    """A dose to be given within a minute or so."""
-
-    dose: Mass
-    duration: Duration
-
-
-@dataclass(frozen=True, slots=True)
-class InfusionOrder:
-    """A dose to be given slowly, at a constant rate."""
-
-    dose: Mass
-    rate: Rate
-    concentration: Concentration
-
-
-@dataclass(frozen=True, slots=True)
-class Given:
-    """What this subject has already had or is committed to: test doses, last hour, whole visit.
-
-    ``since_last`` is None before the first dose.
-    """
-
-    test: Mass = Mass(0)
-    hour: Mass = Mass(0)
-    visit: Mass = Mass(0)
-    since_last: Duration | None = None
-
-
-NOTHING_GIVEN = Given()
-
-
-def check(
-    limits: DrugLimits, order: BolusOrder | InfusionOrder, *, weight_g: int, given: Given
-) -> Findings:
-    """Everything this order would exceed, on top of what was given before."""
-    if isinstance(order, BolusOrder):
-        found = [*_bolus_findings(limits, order, weight_g, given)]
-    else:
-        found = [*_infusion_findings(limits, order, weight_g)]
-    found += _total_findings(limits, order.dose, weight_g, given)
-    soft = tuple(finding for hard, finding in found if not hard)
-    return Findings(soft, tuple(finding for hard, finding in found if hard))
-
-
-def largest_bolus(limits: DrugLimits, *, weight_g: int, given: Given) -> Mass:
-    """The largest bolus that no hard limit forbids now (rounded down; nothing if used up)."""
-    return min(
-        limits.bolus_hard,
-        _per_kg(limits.bolus_hard_ug_kg, weight_g),
-        _left(limits.test_total_hard, given.test),
-        _largest_by_totals(limits, weight_g, given),
-    )
-
-
-def largest_infusion(
-    limits: DrugLimits, *, weight_g: int, duration: Duration, given: Given
-) -> Mass:
-    """The largest dose that no hard limit forbids to infuse over ``duration`` (rounded down)."""
-    by_rate = _per_kg(limits.rate_hard_ug_kg_h, weight_g).times(duration.ms, 3_600_000)
-    return min(
-        by_rate,
-        limits.infusion_hard,
-        _per_kg(limits.infusion_hard_ug_kg, weight_g),
-        _largest_by_totals(limits, weight_g, given),
-    )
-
-
-def largest_soft_infusion(limits: DrugLimits, *, weight_g: int, duration: Duration) -> Mass:
-    """The largest dose over ``duration`` that needs no second confirmation (rounded down)."""
-    by_rate = _per_kg(limits.rate_soft_ug_kg_h, weight_g).times(duration.ms, 3_600_000)
-    return min(by_rate, _per_kg(limits.infusion_soft_ug_kg, weight_g))
-
-
-_Found = Iterator[tuple[bool, Finding]]
-
-
-def _bolus_findings(limits: DrugLimits, order: BolusOrder, weight_g: int, given: Given) -> _Found:
-    dose, time = order.dose, order.duration
-    if dose > limits.bolus_hard:
-        yield True, Finding("bolus dose", dose.mg, limits.bolus_hard.mg, "mg")
-    if dose > limits.bolus_soft:
-        yield False, Finding("bolus dose", dose.mg, limits.bolus_soft.mg, "mg")
-    if _above_per_kg(dose, limits.bolus_hard_ug_kg, weight_g):
-        yield True, _per_kg_finding("bolus dose", dose, limits.bolus_hard_ug_kg, weight_g)
-    if time < limits.bolus_time_hard:
-        yield True, Finding("bolus duration", time.s, limits.bolus_time_hard.s, "s", "min")
-    if time < limits.bolus_time_soft:
-        yield False, Finding("bolus duration", time.s, limits.bolus_time_soft.s, "s", "min")
-    since = given.since_last
-    if since is not None and since < limits.bolus_interval_soft:
-        interval = limits.bolus_interval_soft.s
-        yield False, Finding("time since the last dose", since.s, interval, "s", "min")
-    total = given.test + dose
-    if total > limits.test_total_hard:
-        yield True, Finding("test doses in total", total.mg, limits.test_total_hard.mg, "mg")
-
-
-def _infusion_findings(limits: DrugLimits, order: InfusionOrder, weight_g: int) -> _Found:
-    for hard, limit in ((True, limits.rate_hard_ug_kg_h), (False, limits.rate_soft_ug_kg_h)):
-        ug_h = order.rate.nl_h * order.concentration.ug_ml  # in 10^-6 ug/h
-        if ug_h * 1_000 > limit * weight_g * _UG_H_SCALE:
-            value = ug_h / _UG_H_SCALE / weight_g
-            yield hard, Finding("infusion rate", value, limit / 1_000, "mg/kg/h")
-    for hard, limit in ((True, limits.infusion_hard_ug_kg), (False, limits.infusion_soft_ug_kg)):
-        if _above_per_kg(order.dose, limit, weight_g):
-            yield hard, _per_kg_finding("infusion dose", order.dose, limit, weight_g)
-    if order.dose > limits.infusion_hard:
-        yield True, Finding("infusion dose", order.dose.mg, limits.infusion_hard.mg, "mg")
-
-
-def _total_findings(limits: DrugLimits, dose: Mass, weight_g: int, given: Given) -> _Found:
-    for name, before, absolute, per_kg in (
-        ("dose within 60 min", given.hour, limits.hour_hard, limits.hour_hard_ug_kg),
-        ("dose of the visit", given.visit, limits.visit_hard, limits.visit_hard_ug_kg),
-    ):
-        total = before + dose
-        if total > absolute:
-            yield True, Finding(name, total.mg, absolute.mg, "mg")
-        if _above_per_kg(total, per_kg, weight_g):
-            yield True, _per_kg_finding(name, total, per_kg, weight_g)
-
-
-def _largest_by_totals(limits: DrugLimits, weight_g: int, given: Given) -> Mass:
-    return min(
-        _left(limits.hour_hard, given.hour),
-        _left(_per_kg(limits.hour_hard_ug_kg, weight_g), given.hour),
-        _left(limits.visit_hard, given.visit),
-        _left(_per_kg(limits.visit_hard_ug_kg, weight_g), given.visit),
-    )
-
-
-def _above_per_kg(dose: Mass, limit_ug_kg: int, weight_g: int) -> bool:
-    return dose.ug * 1_000 > limit_ug_kg * weight_g
-
-
-def _per_kg(limit_ug_kg: int, weight_g: int) -> Mass:
-    return Mass(limit_ug_kg * weight_g // 1_000)
-
-
-def _left(limit: Mass, used: Mass) -> Mass:
-    return Mass(max(0, limit.ug - used.ug))
-
-
-def _per_kg_finding(name: str, dose: Mass, limit_ug_kg: int, weight_g: int) -> Finding:
-    return Finding(name, round(dose.ug / weight_g, 4), limit_ug_kg / 1_000, "mg/kg")
+        unit = str(table["unit"])
+        return RescueLimits(
+            drug=str(table.get("name", name)),
+            key=f"{name}_{unit.lower()}",
+            unit=unit,
+            smallest=float(table["smallest"]),
+            soft_step=amount("soft_step"),
+            soft_total=amount("soft_total"),
+            first=amount("first_max"),
+            step=amount("step_max"),
+            total=amount("total_max"),
+            step_every_s=float(table["step_every_s_min"]),
+            proposed=amount("proposed"),
+            basis=basis,
+            vitals=tuple(_vital({**row, "action": "watch"}) for row in table.get("vitals", ())),
+        )
 
 
 # --- loading --------------------------------------------------------------------------------------
@@ -285,29 +124,60 @@ def parse_library(raw: bytes) -> Library:
     try:
         data = tomllib.loads(raw.decode(), parse_float=Decimal)
         drugs = {
-            name: _limits(name, table) for name, table in data.items() if _is_drug(name, table)
+            (limits.drug, limits.profile): limits
+            for name, table in data.items()
+            if isinstance(table, dict) and name not in _NOT_DRUGS
+            for limits in _all_limits(name, table)
         }
-        midazolam = {key: Decimal(value) for key, value in data["midazolam"].items()}
-        library = Library(str(data["version"]), hashlib.sha256(raw).hexdigest(), drugs, midazolam)
-        for age_years in (0, 120):
-            library.rescue(age_years)
-    except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError) as error:
+        library = Library(
+            str(data["version"]), hashlib.sha256(raw).hexdigest(), drugs, data["rescue"]
+        )
+        for drug in library.names:
+            for age_years in (0, 120):
+                library.rescue(drug, age_years=age_years, weight_kg=70.0)
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        ArithmeticError,
+        StopIteration,
+        IndexError,
+    ) as error:
         raise LibraryError(f"drug library: {error!r}") from error
     return library
 
 
-def _is_drug(name: str, table: object) -> bool:
-    return isinstance(table, dict) and name != "midazolam"
+def _all_limits(drug: str, table: dict[str, Any]) -> list[DrugLimits]:
+    profiles: Mapping[str, dict[str, Any]] = table.get("profiles", {"": {}})
+    return [_limits(drug, profile, {**table, **own}) for profile, own in profiles.items()]
 
 
 def _ug(value: Number) -> int:
     return Mass.from_mg(value).ug
 
 
-def _limits(drug: str, table: dict[str, Any]) -> DrugLimits:
-    bolus, infusion, visit = table["bolus"], table["infusion"], table["visit"]
+_NO_BOLUS: Mapping[str, Number] = {
+    "dose_mg_soft_max": 0,
+    "dose_mg_hard_max": 0,
+    "dose_mg_per_kg_hard_max": 0,
+    "duration_s_soft_min": 0,
+    "duration_s_hard_min": 0,
+    "interval_s_soft_min": 0,
+    "further_dose_mg_min": 0,
+    "further_dose_mg_max": 0,
+    "test_total_mg_hard_max": 0,
+}
+"""A drug that is not given as a bolus: nothing of it may be."""
+
+
+def _limits(drug: str, profile: str, table: dict[str, Any]) -> DrugLimits:
+    bolus, infusion, visit = table.get("bolus", _NO_BOLUS), table["infusion"], table["visit"]
+    load = table.get("load", {"dose_mg_per_kg_hard_max": 0, "duration_s_hard_min": 0})
+    rate_hard = infusion.get("rate_mg_h_hard_max")
     return DrugLimits(
         drug=drug,
+        profile=profile,
         concentrations=tuple(map(Concentration.from_mg_ml, table["concentrations_mg_ml"])),
         bolus_soft=Mass.from_mg(bolus["dose_mg_soft_max"]),
         bolus_hard=Mass.from_mg(bolus["dose_mg_hard_max"]),
@@ -330,11 +200,26 @@ def _limits(drug: str, table: dict[str, Any]) -> DrugLimits:
         vitals=tuple(map(_vital, table["vitals"])),
         data_age_s_max=float(table["monitoring"]["data_age_s_max"]),
         nibp_age_s_max=float(table["monitoring"]["nibp_age_s_max"]),
+        load_hard_ug_kg=_ug(load["dose_mg_per_kg_hard_max"]),
+        load_time_hard=Duration.from_s(load["duration_s_hard_min"]),
+        ideal_weight=bool(table.get("ideal_weight", False)),
+        weight_g_min=int(table.get("weight_kg_hard_min", 0) * 1_000),
+        rate_hard=None if rate_hard is None else Mass.from_mg(rate_hard),
+        infusion_time_hard=Duration.from_s(infusion["duration_s_hard_min"]),
+        infusion_time_above_soft_hard=Duration.from_s(infusion["duration_s_above_soft_hard_min"]),
+        infusion_time_max=Duration.from_s(infusion["duration_s_hard_max"]),
+        signs=tuple(
+            Sign(str(row["key"]), str(row["text"]), bool(row["severe"]))
+            for row in table.get("signs", ())
+        ),
     )
 
 
 def _vital(row: dict[str, Any]) -> VitalLimit:
-    if row["action"] not in {"hold", "warn"}:
+    if row["action"] not in {"hold", "warn", "watch"}:
         raise LibraryError(f"vitals {row['key']}: action {row['action']!r} is not hold or warn")
     low, high = float(row.get("low", 0)), float(row.get("high", 1e9))
-    return VitalLimit(row["key"], low, high, float(row["for_s"]), row["action"])
+    limit = VitalLimit(row["key"], low, high, float(row["for_s"]), row["action"])
+    if limit.alarm_id not in ALARMS:
+        raise LibraryError(f"vitals {limit.key}: there is no alarm {limit.alarm_id}")
+    return limit

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from controller.flat_json import Scalar
-from controller.library import VitalLimit
+from controller.limits import VitalLimit
 from controller.plan import Plan
 
 NO_LIMIT = 1e9

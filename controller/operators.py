@@ -2,8 +2,8 @@
 
 An operator script is a TOML file of ``[[answer]]`` tables, used in order, one per question of their
 state.  What the script does not mention gets "yes, as proposed" where that is harmless (checklist,
-scores, confirmations within soft limits, the rescue drug, discharge) and no answer, or "refuse",
-where it is not (response, holding, anything beyond a soft limit).  Pure: says what would be answered
+scores, confirmations within soft limits, the rescue drug, discharge), no sign of toxicity, and no
+answer, or "refuse", where it is not (response, holding, anything beyond a soft limit).  Pure: says what would be answered
 and after how many seconds; whoever owns the clock waits.
 """
 
@@ -20,9 +20,12 @@ from controller.procedure.questions import Answer, Question, answer_to
 from controller.procedure.table import WATCHED, State
 
 RESPONSES = ("anxiety", "analgesia", "dissociation", "nothing")
-INTERVENTIONS = ("hold", "estop", "anxiety", "abort")
-HELD = ("resume", "recover", "anxiety", "abort")
-RESCUES = ("given", "declined")
+INTERVENTIONS = ("hold", "estop", "anxiety", "toxicity", "abort")
+HELD = ("resume", "recover", "anxiety", "toxicity", "abort")
+RESCUES = ("given", "declined", "enough")
+RESCUE_AMOUNTS = ("midazolam_mg", "lipid_ml")
+NO_SIGN = "none"
+SIGNS_IN = (WATCHED - {State.OBSERVING}) | {State.HOLDING, State.RECOVERING}
 
 THINKING_S = 1.0
 """How long a scripted operator takes for an answer that has no time in the script."""
@@ -30,7 +33,16 @@ THINKING_S = 1.0
 OBSERVED_S = 600.0
 """When a scripted response without ``after_s`` is given: the usual minimum of observation."""
 
-_KEYS = ("in", "after_s", "response", "dose_mg", "action", "midazolam_mg", "accept_soft")
+_KEYS = (
+    "in",
+    "after_s",
+    "response",
+    "dose_mg",
+    "action",
+    "signs",
+    *RESCUE_AMOUNTS,
+    "accept_soft",
+)
 
 
 class ScriptError(ValueError):
@@ -65,10 +77,18 @@ class Entry:
     dose_mg: float | None = None
     action: str = ""
     midazolam_mg: float | None = None
+    lipid_ml: float | None = None
+    signs: str = ""
     accept_soft: bool = False
 
+    @property
+    def amounts(self) -> dict[str, float]:
+        """The rescue drug, by the name it is asked for with."""
+        named = {"midazolam_mg": self.midazolam_mg, "lipid_ml": self.lipid_ml}
+        return {name: amount for name, amount in named.items() if amount is not None}
+
     def __str__(self) -> str:
-        said = self.response or self.action or "accept_soft"
+        said = self.response or self.action or self.signs or "accept_soft"
         return f"answer {self.number} (in {self.state.value}: {said})"
 
 
@@ -91,6 +111,8 @@ class ScriptedOperator:
                 return self._response(question, now, entered_at)
             case "supervise" | "holding":
                 return self._action(question, now, entered_at)
+            case "signs":
+                return self._signs(question, now, entered_at)
             case "rescue_drug":
                 return self._action(question, now, entered_at) or _proposed(question)
             case _:
@@ -105,7 +127,7 @@ class ScriptedOperator:
 
     def unused(self) -> tuple[str, ...]:
         """A sentence for every entry that was never used."""
-        left = {e.number: e for e in self._left if e.response or e.action}
+        left = {e.number: e for e in self._left if e.response or e.action or e.signs}
         left |= {e.number: e for e in self._soft_left if not (e.response or e.action)}
         return tuple(f"{left[number]} was never used" for number in sorted(left))
 
@@ -139,11 +161,18 @@ class ScriptedOperator:
     ) -> tuple[float, Answer] | None:
         for entry in self._left:
             if entry.state is question.state and entry.action in question.choices:
-                mg = entry.midazolam_mg
-                values = {} if mg is None else {"midazolam_mg": mg}
                 delay = _delay(entry, THINKING_S, now, entered_at)
-                return self._give(entry, question, delay, answer_to(question, entry.action, values))
+                said = answer_to(question, entry.action, entry.amounts)
+                return self._give(entry, question, delay, said)
         return None
+
+    def _signs(self, question: Question, now: float, entered_at: float) -> tuple[float, Answer]:
+        """The sign that the script has by now in this state; a script that says nothing saw none."""
+        for entry in self._left:
+            due = entered_at + (entry.after_s or 0.0) <= now + THINKING_S
+            if entry.state is question.state and entry.signs in question.choices and due:
+                return self._give(entry, question, THINKING_S, answer_to(question, entry.signs))
+        return THINKING_S, answer_to(question, NO_SIGN)
 
     def _give(
         self, entry: Entry, question: Question, delay: float, answer: Answer
@@ -218,6 +247,8 @@ def _entry(file: str, number: int, table: object) -> Entry:
         dose_mg=_amount(file, name, table, "dose_mg", 1_000.0, "mg"),
         action=_choice(file, name, table, "action", _actions(table)) if "action" in table else "",
         midazolam_mg=_amount(file, name, table, "midazolam_mg", 100.0, "mg"),
+        lipid_ml=_amount(file, name, table, "lipid_ml", 2_000.0, "mL"),
+        signs=_sign(file, name, table),
         accept_soft=_flag(file, name, table, "accept_soft"),
     )
     _check(file, name, entry)
@@ -243,14 +274,29 @@ def _check(file: str, name: str, entry: Entry) -> None:
         raise ScriptError(file, f"{name}: dose_mg", "(missing)", "is required with nothing")
     if entry.dose_mg is not None and entry.response != "nothing":
         raise ScriptError(file, f"{name}: dose_mg", entry.dose_mg, "only with response = nothing")
-    if entry.action == "given" and entry.midazolam_mg is None:
-        raise ScriptError(file, f"{name}: midazolam_mg", "(missing)", "is required with given")
-    if entry.midazolam_mg is not None and entry.action != "given":
-        raise ScriptError(file, f"{name}: midazolam_mg", entry.midazolam_mg, "only with given")
-    if not (entry.response or entry.action or entry.accept_soft):
-        raise ScriptError(
-            file, name, entry.state.value, "needs a response, an action or accept_soft"
-        )
+    if entry.action == "given" and len(entry.amounts) != 1:
+        limit = "is required with given (or lipid_ml), and only one of them"
+        raise ScriptError(file, f"{name}: midazolam_mg", "(missing)", limit)
+    if entry.amounts and entry.action != "given":
+        key, amount = next(iter(entry.amounts.items()))
+        raise ScriptError(file, f"{name}: {key}", amount, "only with given")
+    if entry.signs and (entry.response or entry.action):
+        raise ScriptError(file, f"{name}: signs", entry.signs, "alone in its answer")
+    if not (entry.response or entry.action or entry.signs or entry.accept_soft):
+        limit = "needs a response, an action, signs or accept_soft"
+        raise ScriptError(file, name, entry.state.value, limit)
+
+
+def _sign(file: str, name: str, table: dict[str, object]) -> str:
+    """A word of the drug library; whether the drug has such a sign shows when it is asked for."""
+    if "signs" not in table:
+        return ""
+    value = table["signs"]
+    if not isinstance(value, str) or not value.isidentifier():
+        raise ScriptError(file, f"{name}: signs", value, "must be the word of a sign, or none")
+    if table.get("in") not in {state.value for state in SIGNS_IN}:
+        raise ScriptError(file, f"{name}: signs", value, "not in this state")
+    return value
 
 
 def _choice(

@@ -16,43 +16,60 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from controller.library import (
+from controller.library import Library, RescueLimits, load_library
+from controller.limits import (
     NOTHING_GIVEN,
     BolusOrder,
     DrugLimits,
-    Library,
-    RescueLimits,
+    InfusionOrder,
+    LoadOrder,
     check,
-    load_library,
+    duration_findings,
+    per_kg,
 )
+from controller.plan_section import PlanError, Section
 from firmware_bridge.quantities import Concentration, Duration, Mass, Volume
 
-RULES = ("multiple", "hold_effect")
+__all__ = [
+    "Item",
+    "Plan",
+    "PlanError",
+    "Proposal",
+    "load_plan",
+    "parse_plan",
+    "shipped_procedures",
+]
 
-
-class PlanError(ValueError):
-    """The procedure file is not usable; the sentence names file, key, value and limit."""
-
-    def __init__(self, file: str, key: str, value: object, limit: str) -> None:
-        shown = " ".join(str(value).split())
-        super().__init__(f"{file}: {key} = {shown}: {limit}" if key else f"{file}: {limit}")
-        self.file = file
-        self.key = key
-        self.value = value
-        self.limit = limit
+RULES_AFTER_TEST = ("multiple", "hold_effect")
+"""How an infusion follows from test doses."""
+RULES_WITHOUT_TEST = ("previous", "per_kg", "rate_per_kg")
+"""How it follows from an earlier visit, or from the weight."""
+SEXES = ("female", "male")
+ROLE = "clinician"
+"""Who answers an item of the checklist that names nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The bench subject: weight in whole grams, age in years, height in whole centimetres."""
+    """The bench subject: weight in whole grams, age in years, height in whole centimetres.
+
+    ``sex`` is empty unless a profile doses by ideal body weight, which depends on it.
+    """
 
     weight_g: int
     age_years: int
     height_cm: int
+    sex: str = ""
 
     @property
     def weight_kg(self) -> float:
         return self.weight_g / 1_000
+
+    @property
+    def ideal_weight_g(self) -> int:
+        """Height in cm less 100 (men) or 105 (women), in kilograms; never above the real weight."""
+        ideal_kg = self.height_cm - (100 if self.sex == "male" else 105)
+        return min(self.weight_g, ideal_kg * 1_000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,41 +93,106 @@ class Times:
     holding_answer_s: float
     recovering_s_min: float
     recovering_s_max: float
+    signs_every_s: float = 0.0
+    signs_answer_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class InfusionRule:
-    """How the infusion follows from the required dose; ``k_milli`` is k in thousandths."""
+    """How the infusion follows from what is known.
+
+    ``k_milli`` is k in thousandths (rule `multiple`); ``ug_kg`` micrograms per kilogram (rule `per_kg`) or
+    per kilogram and hour (rule `rate_per_kg`).
+    """
 
     name: str
     k_milli: int
     duration: Duration
     ceiling: Duration
+    ug_kg: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """What an earlier visit proposes for this one (`previous`).
+
+    ``dose`` is None where it proposes nothing; the lines say how it came about, or why not.
+    """
+
+    session: str
+    drug: str
+    dose: Mass | None
+    lines: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One item of the checklist: its name, its sentence, and the role that answers it."""
+
+    key: str
+    text: str
+    role: str = ROLE
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """A validated procedure; ``limits`` are the library's, narrowed where the file asks for it."""
+    """A validated procedure; ``limits`` are the library's, narrowed where the file asks for it.
+
+    Without a test dose (``test_bolus`` of nothing) the infusion follows the baseline, or the load where
+    there is one.  ``previous`` is what an earlier visit proposes, for the rule of that name.
+    """
 
     name: str
     file: str
     subject: Subject
     drug: str
+    profile: str
     concentration: Concentration
     syringe: Syringe
     test_bolus: BolusOrder
     further_min: Mass
     further_max: Mass
     further_duration: Duration
+    load: LoadOrder | None
     infusion: InfusionRule
     limits: DrugLimits
     rescue: RescueLimits
     times: Times
-    checklist: tuple[tuple[str, str], ...]
+    checklist: tuple[Item, ...]
+    instructions: tuple[str, ...]
     library_version: str
     library_sha256: str
     procedure_sha256: str = ""
     """Of the procedure file's bytes, as they were read."""
+    previous: Proposal | None = None
+
+    @property
+    def has_test_dose(self) -> bool:
+        """Whether a test dose finds out what the subject needs."""
+        return self.test_bolus.dose > Mass(0)
+
+    @property
+    def dosing_weight_g(self) -> int:
+        """The weight that doses and limits are reckoned with."""
+        return self.subject.ideal_weight_g if self.limits.ideal_weight else self.subject.weight_g
+
+    @property
+    def planned_dose(self) -> Mass | None:
+        """What a rule by weight comes to; None where the dose follows from something else."""
+        rule = self.infusion
+        if rule.name == "per_kg":
+            return per_kg(rule.ug_kg, self.dosing_weight_g)
+        if rule.name == "rate_per_kg":
+            return per_kg(rule.ug_kg, self.dosing_weight_g).times(rule.duration.ms, 3_600_000)
+        return None
+
+    @property
+    def distress(self) -> str:
+        """What ends delivery for good: anxiety, or toxicity where its signs are asked for."""
+        return "toxicity" if self.limits.signs else "anxiety"
+
+
+NO_BOLUS = BolusOrder(Mass(0), Duration(0))
 
 
 def shipped_procedures() -> tuple[str, ...]:
@@ -147,127 +229,128 @@ def parse_plan(raw: bytes, file: str, library: Library) -> Plan:
     return replace(plan, procedure_sha256=hashlib.sha256(raw).hexdigest())
 
 
-class _Section:
-    """One table of the file; hands out each key once, checked, and names what nobody asked for."""
-
-    def __init__(self, file: str, name: str, table: object) -> None:
-        if not isinstance(table, dict):
-            raise PlanError(file, name, table, "must be a table")
-        self.file = file
-        self.name = name
-        self.table: dict[str, Any] = table
-        self.known: list[str] = []
-
-    def fail(self, key: str, limit: str) -> PlanError:
-        full = f"{self.name}.{key}" if self.name else key
-        return PlanError(self.file, full, self.table.get(key, "(missing)"), limit)
-
-    def _get(self, key: str) -> object:
-        self.known.append(key)
-        if key not in self.table:
-            hint = self._spelt_without_unit(key)
-            raise self.fail(key, f"is required{hint}")
-        return self.table[key]
-
-    def _spelt_without_unit(self, key: str) -> str:
-        near = [other for other in self.table if key.startswith(f"{other}_")]
-        return f"; {near[0]} lacks its unit" if near else ""
-
-    def text(self, key: str) -> str:
-        value = self._get(key)
-        if not isinstance(value, str) or not value.strip():
-            raise self.fail(key, "must be text")
-        return value
-
-    def number(self, key: str, low: str, high: str, unit: str) -> Decimal:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int | Decimal):
-            raise self.fail(key, f"must be a number, {low} to {high} {unit}")
-        exact = Decimal(value)
-        if not exact.is_finite() or not Decimal(low) <= exact <= Decimal(high):
-            raise self.fail(key, f"must be {low} to {high} {unit}")
-        return exact
-
-    def whole(self, key: str, low: int, high: int, unit: str) -> int:
-        value = self._get(key)
-        if isinstance(value, bool) or not isinstance(value, int):
-            raise self.fail(key, f"must be a whole number, {low} to {high} {unit}")
-        return int(self.number(key, str(low), str(high), unit))
-
-    def close(self) -> None:
-        """Raises `PlanError` for the first key that no reader asked for."""
-        for key in self.table:
-            if key not in self.known:
-                near = [known for known in self.known if known.startswith(f"{key}_")]
-                hint = f"unit missing, write {near[0]}" if near else f"unknown key; {self._all()}"
-                raise self.fail(key, hint)
-
-    def _all(self) -> str:
-        return f"known are: {', '.join(dict.fromkeys(self.known))}"
-
-
 class _Reader:
     """Reads the sections of one file into a `Plan`."""
 
     def __init__(self, file: str, data: dict[str, Any], library: Library) -> None:
         self.file = file
-        self.root = _Section(file, "", data)
+        self.root = Section(file, "", data)
         self.library = library
 
-    def section(self, name: str) -> _Section:
+    def section(self, name: str) -> Section:
         self.root.known.append(name)
         if name not in self.root.table:
             raise self.root.fail(name, "this table is required")
-        return _Section(self.file, name, self.root.table[name])
+        return Section(self.file, name, self.root.table[name])
 
     def plan(self) -> Plan:
         name = self.root.text("name")
-        subject = self._subject()
         limits, concentration = self._drug()
+        subject = self._subject(limits)
         syringe = self._syringe()
         limits = self._narrowed(limits)
-        bolus = self._test_bolus(limits, subject, concentration, syringe)
-        further = self._further(limits)
-        infusion = self._infusion()
-        times = self._times()
-        checklist = self._checklist()
-        self.root.close()
-        return Plan(
+        tested = limits.bolus_hard > Mass(0) and "test_bolus" in self.root.table
+        bolus, further = NO_BOLUS, (Mass(0), Mass(0), Duration(0))
+        if tested:
+            bolus = self._test_bolus(limits, subject, concentration, syringe)
+            further = self._further(limits)
+        infusion = self._infusion(tested=tested)
+        times = self._times(limits, tested=tested)
+        plan = Plan(
             name=name,
             file=self.file,
             subject=subject,
             drug=limits.drug,
+            profile=limits.profile,
             concentration=concentration,
             syringe=syringe,
             test_bolus=bolus,
             further_min=further[0],
             further_max=further[1],
             further_duration=further[2],
+            load=None,
             infusion=infusion,
             limits=limits,
-            rescue=self.library.rescue(subject.age_years),
+            rescue=self.library.rescue(
+                limits.drug, age_years=subject.age_years, weight_kg=subject.weight_kg
+            ),
             times=times,
-            checklist=checklist,
+            checklist=self._checklist(),
+            instructions=self._instructions(),
             library_version=self.library.version,
             library_sha256=self.library.sha256,
         )
+        if not tested:
+            plan = self._by_weight(self._with_load(plan))
+        self.root.close()
+        return plan
 
-    def _subject(self) -> Subject:
+    def _with_load(self, plan: Plan) -> Plan:
+        """The plan with its load, which is optional where the library has limits for one."""
+        for key in ("test_bolus", "further_dose"):
+            self.root.refuse(key, f"{plan.drug} has no test dose")
+        if "load" not in self.root.table:
+            return plan
+        s = self.section("load")
+        most = plan.limits.load_hard_ug_kg / 1_000
+        ug_kg = Mass.from_mg(s.number("dose_mg_per_kg", "0", f"{most:g}", "mg/kg (hard limit)")).ug
+        least = f"{plan.limits.load_time_hard.s:g}"
+        duration = Duration.from_s(s.number("duration_s", least, "3600", "s (hard limit)"))
+        s.close()
+        load = LoadOrder(per_kg(ug_kg, plan.dosing_weight_g), duration)
+        return replace(plan, load=load if load.dose > Mass(0) else None)
+
+    def _by_weight(self, plan: Plan) -> Plan:
+        """Refuse what the weight makes too much before anything is started."""
+        weight_g, rule = plan.dosing_weight_g, plan.infusion
+        limits = plan.limits
+        if weight_g < limits.weight_g_min:
+            shown, least = weight_g / 1_000, limits.weight_g_min / 1_000
+            why = f"{shown:g} kg counts, which must be at least {least:g} kg (hard limit)"
+            raise PlanError(self.file, "subject.weight_kg", plan.subject.weight_kg, why)
+        found = duration_findings(limits, plan.planned_dose or Mass(0), rule.duration, weight_g)
+        if found:
+            why = f"beyond a hard limit: {found[0]}"
+            raise PlanError(self.file, "infusion.duration_s", rule.duration.s, why)
+        dose = plan.planned_dose
+        if dose is None:
+            return plan
+        volume = dose.at(plan.concentration)
+        order = InfusionOrder(dose, volume.over(rule.duration), plan.concentration)
+        hard = check(limits, order, weight_g=weight_g, given=NOTHING_GIVEN).hard
+        key = "infusion.dose_mg_per_kg" if rule.name == "per_kg" else "infusion.rate_mg_per_kg_h"
+        if hard:
+            why = f"beyond a hard limit: {hard[0]}"
+            raise PlanError(self.file, key, rule.ug_kg / 1_000, why)
+        load = Volume(0) if plan.load is None else plan.load.dose.at(plan.concentration)
+        if volume + load > plan.syringe.loaded:
+            why = f"more than the syringe holds, {plan.syringe.loaded}"
+            raise PlanError(self.file, key, rule.ug_kg / 1_000, why)
+        return plan
+
+    def _subject(self, limits: DrugLimits) -> Subject:
         s = self.section("subject")
         # The range in which the pharmacokinetic sets are used; outside it nothing would be meant.
         weight = s.number("weight_kg", "30", "200", "kg")
         age = s.whole("age_years", 18, 100, "years")
         height = s.number("height_cm", "120", "230", "cm")
+        sex = s.choice("sex", SEXES) if limits.ideal_weight or "sex" in s.table else ""
         s.close()
-        return Subject(int(weight * 1_000), age, int(height))
+        return Subject(int(weight * 1_000), age, int(height), sex)
 
     def _drug(self) -> tuple[DrugLimits, Concentration]:
         s = self.section("drug")
         name = s.text("name")
-        if name not in self.library.drugs:
-            known = ", ".join(self.library.drugs)
+        if name not in self.library.names:
+            known = ", ".join(self.library.names)
             raise s.fail("name", f"not in the drug library, which has: {known}")
-        limits = self.library.drugs[name]
+        profiles, profile = self.library.profiles(name), ""
+        if profiles == ("",):
+            s.refuse("profile", f"{name} has no profiles")
+        else:
+            # Their limits conflict: none of them is a default, and a visit has one.
+            profile = s.choice("profile", profiles)
+        limits = self.library.drugs[name, profile]
         value = s.number("concentration_mg_ml", "0.001", "1000", "mg/mL")
         allowed = {c.mg_ml for c in limits.concentrations}
         if value not in {Decimal(str(mg_ml)) for mg_ml in allowed}:
@@ -289,7 +372,7 @@ class _Reader:
 
     def _narrowed(self, limits: DrugLimits) -> DrugLimits:
         self.root.known.append("limits")
-        s = _Section(self.file, "limits", self.root.table.get("limits", {}))
+        s = Section(self.file, "limits", self.root.table.get("limits", {}))
         for key, field in (
             ("bolus_dose_mg_max", "bolus_hard"),
             ("test_total_mg_max", "test_total_hard"),
@@ -334,28 +417,36 @@ class _Reader:
         s.close()
         return least, most, duration
 
-    def _infusion(self) -> InfusionRule:
+    def _infusion(self, *, tested: bool) -> InfusionRule:
         s = self.section("infusion")
-        rule = s.text("rule")
-        if rule not in RULES:
-            raise s.fail("rule", f"must be one of: {', '.join(RULES)}")
-        k = s.number("k", "0.1", "10", "times the required dose")
-        duration = Duration.from_s(s.number("duration_s", "600", "14400", "s"))
+        rule = s.choice("rule", RULES_AFTER_TEST if tested else RULES_WITHOUT_TEST)
+        k, amount = Decimal(0), Decimal(0)
+        if tested:
+            k = s.number("k", "0.1", "10", "times the required dose")
+        elif rule == "per_kg":
+            amount = s.number("dose_mg_per_kg", "0.1", "100", "mg/kg")
+        elif rule == "rate_per_kg":
+            amount = s.number("rate_mg_per_kg_h", "0.1", "100", "mg/kg/h")
+        duration = Duration.from_s(s.number("duration_s", "600", "86400", "s"))
         over = s.number("ceiling_pct", "0", "20", "%")
         s.close()
         ceiling = Duration(int(duration.ms * (100 + over) / 100))
-        return InfusionRule(rule, int(k * 1_000), duration, ceiling)
+        return InfusionRule(rule, int(k * 1_000), duration, ceiling, Mass.from_mg(amount).ug)
 
-    def _times(self) -> Times:
+    def _times(self, limits: DrugLimits, *, tested: bool) -> Times:
         s = self.section("times")
+        observing = float(s.number("observing_s_min", "60", "3600", "s")) if tested else 0.0
+        asked = bool(limits.signs)
         times = Times(
             before_drug_s_max=float(s.number("before_drug_s_max", "60", "7200", "s")),
             baseline_vitals_s=float(s.number("baseline_vitals_s", "10", "1800", "s")),
-            observing_s_min=float(s.number("observing_s_min", "60", "3600", "s")),
+            observing_s_min=observing,
             observing_answer_s=float(s.number("observing_answer_s", "60", "7200", "s")),
             holding_answer_s=float(s.number("holding_answer_s", "60", "7200", "s")),
             recovering_s_min=float(s.number("recovering_s_min", "3600", "14400", "s")),
             recovering_s_max=float(s.number("recovering_s_max", "3600", "28800", "s")),
+            signs_every_s=float(s.number("signs_every_s", "60", "900", "s")) if asked else 0.0,
+            signs_answer_s=float(s.number("signs_answer_s", "15", "300", "s")) if asked else 0.0,
         )
         if times.observing_answer_s <= times.observing_s_min:
             raise s.fail("observing_answer_s", "must be longer than observing_s_min")
@@ -364,9 +455,26 @@ class _Reader:
         s.close()
         return times
 
-    def _checklist(self) -> tuple[tuple[str, str], ...]:
+    def _checklist(self) -> tuple[Item, ...]:
         s = self.section("checklist")
         items: Mapping[str, Any] = s.table
         if not items:
             raise self.root.fail("checklist", "must have at least one item")
-        return tuple((key, s.text(key)) for key in items)
+        return tuple(self._item(s, key, value) for key, value in items.items())
+
+    def _item(self, s: Section, key: str, value: object) -> Item:
+        """A sentence, or a table of ``text`` and ``role``."""
+        if not isinstance(value, dict):
+            return Item(key, s.text(key))
+        s.known.append(key)
+        item = Section(self.file, f"checklist.{key}", value)
+        found = Item(key, item.text("text"), item.text("role"))
+        item.close()
+        return found
+
+    def _instructions(self) -> tuple[str, ...]:
+        self.root.known.append("discharge")
+        s = Section(self.file, "discharge", self.root.table.get("discharge", {}))
+        found = s.texts("instructions")
+        s.close()
+        return found

@@ -1,8 +1,8 @@
 """From a session log back to where the visit stood: last state and dose account.
 
 Used to recover after a crash and to show a log.  Folds the records of kind ``state``, ``dose``,
-``hold``, ``interrupted``, ``response``, ``infusion_dose`` and ``finished`` that `decide` writes; every
-other kind is passed over.  Not answerable for the integrity of the log (`log_format`).
+``hold``, ``interrupted``, ``response``, ``signs``, ``rescue``, ``infusion_dose`` and ``finished`` that
+`decide` writes; every other kind is passed over.  Not answerable for the integrity of the log (`log_format`).
 """
 
 from __future__ import annotations
@@ -15,6 +15,9 @@ from controller.procedure.visit import Delivery, Kind, Recovered, Status
 from firmware_bridge.quantities import Mass, QuantityError, Rate, Volume
 
 Record = Mapping[str, object]
+
+ENDING = frozenset({"anxiety", "toxicity"})
+"""Responses after which the drug is over for the visit."""
 
 _STATUS = {
     "ordered": Status.ORDERED,
@@ -39,6 +42,9 @@ class Replayed:
     infusion_dose: Mass | None = None
     response: str = ""
     rescued: bool = False
+    rescue_doses: int = 0
+    rescue_total: float = 0.0
+    sign: str = ""
 
     @property
     def recovered(self) -> Recovered:
@@ -50,6 +56,9 @@ class Replayed:
             infusion_dose=self.infusion_dose,
             response=self.response,
             rescued=self.rescued,
+            rescue_doses=self.rescue_doses,
+            rescue_total=self.rescue_total,
+            sign=self.sign,
             next_id=max((d.id for d in self.deliveries), default=0) + 1,
         )
 
@@ -75,7 +84,13 @@ def _fold(now: Replayed, record: Record) -> Replayed:
             return replace(now, hold_origin=State(str(record["origin"])))
         case "response":
             response = str(record["response"])
-            return replace(now, response=response, rescued=now.rescued or response == "anxiety")
+            return replace(now, response=response, rescued=now.rescued or response in ENDING)
+        case "rescue" if record["choice"] == "given":
+            total = float(_number(record, "total_ml" if "total_ml" in record else "total_mg"))
+            return replace(now, rescue_doses=now.rescue_doses + 1, rescue_total=total)
+        case "signs":
+            sign = str(record["sign"])
+            return replace(now, sign="" if sign == "none" else sign)
         case "infusion_dose":
             return replace(now, infusion_dose=Mass.from_mg(_number(record, "dose_mg")))
         case "finished":

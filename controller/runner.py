@@ -18,6 +18,7 @@ from contextvars import Context
 from typing import Any, Protocol
 
 from controller.alarm_board import Alarm, AlarmBoard
+from controller.alarms import ALARMS
 from controller.event_log import EventLog
 from controller.outbox import Outbox
 from controller.procedure import effects as do
@@ -48,6 +49,7 @@ SETTLE_EVENTS = (
     told.LinkRestored,
     told.Failed,
     told.TimerFired,
+    told.AlarmAcknowledged,
 )
 """What still matters after a stop: the stop itself, and whether the pump stands still."""
 
@@ -67,7 +69,7 @@ class Observer:
         """The monitor sent a line: what of it is valid, and the whole of it."""
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
-        """An alarm was raised, or its condition ended."""
+        """An alarm was raised or acknowledged, or its condition ended."""
 
     def question_changed(self, runner: Runner) -> None:
         """A question was asked, answered, refused or withdrawn."""
@@ -193,6 +195,10 @@ class Runner:
         self.post(
             told.Answered(question_id, answer.choice, answer.values, by=by, token=answer.token)
         )
+
+    def acknowledge(self, by: str, alarm_id: str = "") -> None:
+        """Somebody has seen this alarm, or with an empty id all that stand.  It ends no condition."""
+        self.post(told.AlarmAcknowledged(by, alarm_id))
 
     def vitals_arrived(self, raw: Mapping[str, object]) -> None:
         """The monitor sent a line."""
@@ -354,11 +360,8 @@ class Runner:
                 self._close_question(question_id)
             case do.Refuse(question_id, why):
                 self._refuse(question_id, why)
-            case do.RaiseAlarm():
-                self._alarm(self.alarms.raise_alarm(effect, self.wall_ms()))
-            case do.ClearAlarm():
-                alarm = self.alarms.clear(effect)
-                if alarm is not None:
+            case do.RaiseAlarm() | do.ClearAlarm() | do.AcknowledgeAlarm():
+                for alarm in self.alarms.changed(effect, self.wall_ms()):
                     self._alarm(alarm)
             case do.Finish(outcome):
                 self._finish(outcome)
@@ -398,8 +401,14 @@ class Runner:
             "alarm": alarm.id,
             "priority": alarm.priority.value,
             "active": alarm.active,
+            "state": alarm.state,
+            "phase": alarm.phase,
+            "inactivation": alarm.inactivation,
             "text": alarm.text,
+            "action": ALARMS[alarm.id].action,
         }
+        if alarm.by:
+            data["by"] = alarm.by
         if alarm.value is not None:
             data |= {"value": alarm.value, "unit": alarm.unit}
         if alarm.limit is not None:

@@ -76,7 +76,7 @@ class Oracle(Observer):
         plan = runner.visit.plan
         given_ug = moved_nl * plan.concentration.ug_ml // 1_000_000
         hard_ug = min(
-            plan.limits.visit_hard.ug, plan.limits.visit_hard_ug_kg * plan.subject.weight_g // 1_000
+            plan.limits.visit_hard.ug, plan.limits.visit_hard_ug_kg * plan.dosing_weight_g // 1_000
         )
         if given_ug > hard_ug:
             self._found(runner, 3, f"{given_ug} ug given, hard limit {hard_ug} ug")

@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 
 NUMBER = re.compile(r"(0|[1-9][0-9]{0,4})(\.[0-9]{1,2})?", re.ASCII)
 STOP_WORDS = frozenset({"stop", "estop", "!"})
+ACK_WORD = "ack"
+"""Says that every alarm in sight has been seen; it answers no question."""
+NOTHING_ASKED = (
+    "nothing is asked now; 'stop' is an emergency stop, 'ack' says that the alarms are seen"
+)
 YES_NO = ("no", "yes")
 STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
@@ -107,7 +112,7 @@ class PromptOperator:
         """What the next line should be, with unit and limits, for the prompt."""
         question = self.current
         if question is None:
-            return "nothing is asked now; 'stop' is an emergency stop"
+            return NOTHING_ASKED
         name = self._missing(question)
         if name is not None:
             return _asked(question, name)
@@ -124,6 +129,9 @@ class PromptOperator:
         if word in STOP_WORDS:
             self._lines.clear()
             runner.stop_now(self.name)
+        elif word == ACK_WORD:
+            self._begun_for = None
+            runner.acknowledge(self.name)
         elif self._interactive:
             self._typed(word)
         else:
@@ -136,7 +144,7 @@ class PromptOperator:
         self._begun_for = None
         if question is None:
             if word:
-                self._say("nothing is asked now; 'stop' is an emergency stop")
+                self._say(NOTHING_ASKED)
         elif question.id == self._answered:
             self._say("one moment: the last answer is being taken")
         elif begun_for not in (None, question.id) or not self._in_sight(question):

@@ -121,10 +121,14 @@ class Screen(Observer):
         self._line(runner, f"{previous} -> {runner.state}{f': {reason}' if reason else ''}", "bold")
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
-        if alarm.active:
-            self._line(runner, f"ALARM ({alarm.priority}) {alarm.text}", STYLE[alarm.rank])
+        if alarm.phase == "acknowledged":
+            self._line(runner, f"alarm {alarm.id} acknowledged by {alarm.by}: {alarm.state}")
+        elif alarm.active:
+            text = f"ALARM {alarm.id} ({alarm.priority}): {alarm.text}"
+            self._line(runner, text, STYLE[alarm.rank])
         else:
-            self._line(runner, f"alarm over: {alarm.text}")
+            asks = " until acknowledged: type ack" if alarm.latched else ""
+            self._line(runner, f"alarm {alarm.id} over, {alarm.state}{asks}: {alarm.text}")
 
     def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
         if kind in TOLD and data.get("status") != "running":
@@ -153,7 +157,8 @@ class Screen(Observer):
         ]
         parts += [
             Text(
-                f" {'ALARM' if a.active else 'was'}  {plain(a.text)} ",
+                f" {'ALARM' if a.active else 'latched, type ack'}"
+                f"{' (seen)' if a.acknowledged else ''}  {plain(a.text)} ",
                 STYLE[a.rank] if a.active else "dim",
             )
             for a in alarms[:ALARMS_SHOWN]

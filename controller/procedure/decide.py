@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import assert_never
 
-from controller.procedure import pump_watch, vitals_watch
+from controller.alarms import ALARMS
+from controller.procedure import pump_watch, signs_watch, vitals_watch
 from controller.procedure.decide_after import ENDED, RECOVERING, RESCUE
 from controller.procedure.decide_before import (
     BASELINE,
@@ -24,6 +25,7 @@ from controller.procedure.decide_before import (
 from controller.procedure.decide_dosing import OBSERVING, TEST_BOLUS, TITRATING
 from controller.procedure.decide_holding import HOLDING
 from controller.procedure.decide_infusing import INFUSING
+from controller.procedure.decide_loading import LOADING
 from controller.procedure.decision import Decision
 from controller.procedure.delivering import command_late, gate_answered, start_answered
 from controller.procedure.draft import (
@@ -34,8 +36,9 @@ from controller.procedure.draft import (
     Draft,
     Said,
 )
-from controller.procedure.effects import Priority
+from controller.procedure.effects import AcknowledgeAlarm
 from controller.procedure.events import (
+    AlarmAcknowledged,
     Answered,
     CommandEnded,
     EmergencyStopRequested,
@@ -68,6 +71,7 @@ PHASES: Mapping[State, Phase] = {
     State.PREPARING: PREPARING,
     State.SELF_TEST: SELF_TEST,
     State.BASELINE: BASELINE,
+    State.LOADING: LOADING,
     State.TEST_BOLUS: TEST_BOLUS,
     State.OBSERVING: OBSERVING,
     State.TITRATING: TITRATING,
@@ -97,6 +101,8 @@ def decide(state: State, visit: Visit, event: Event, now: float) -> Decision:
             draft.change(entered_at=now)
             draft.record("state", to=state.value, **{"from": event.previous.value})
             phase.entered(draft, event.previous)
+            if draft.trigger is None:
+                signs_watch.entered(draft)
         case Answered():
             _answered(draft, phase, event)
         case TimerFired():
@@ -105,6 +111,8 @@ def decide(state: State, visit: Visit, event: Event, now: float) -> Decision:
             _emergency(draft, event.by)
         case Started() | Interrupted():
             _first(draft, event)
+        case AlarmAcknowledged():
+            _acknowledged(draft, event)
         case _:
             _news(draft, event)
             if draft.trigger is None:
@@ -126,6 +134,15 @@ def _emergency(draft: Draft, by: str) -> None:
         draft.refuse("EmergencyStopRequested", "stopped already")
     else:
         draft.emergency_stop(by)
+
+
+def _acknowledged(draft: Draft, event: AlarmAcknowledged) -> None:
+    if event.alarm_id and event.alarm_id not in ALARMS:
+        draft.refuse("AlarmAcknowledged", f"there is no alarm {event.alarm_id!r}")
+    elif not event.by:
+        draft.refuse("AlarmAcknowledged", "an alarm is acknowledged by a named role")
+    else:
+        draft.do(AcknowledgeAlarm(event.alarm_id, event.by))
 
 
 _News = (
@@ -173,10 +190,12 @@ def _answered(draft: Draft, phase: Phase, event: Answered) -> None:
         return
     answer = Answer(event.choice, event.values, event.token)
     why = why_not(question, answer)
-    if why is None:
-        phase.answered(draft, Said(question, answer, event.by))
-    else:
+    if why is not None:
         draft.not_taken(question, why)
+    elif question.kind == signs_watch.KIND:
+        signs_watch.answered(draft, Said(question, answer, event.by))
+    else:
+        phase.answered(draft, Said(question, answer, event.by))
 
 
 def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
@@ -188,7 +207,8 @@ def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
     question = next((q for q in draft.visit.questions if f"answer.{q.id}" == name), None)
     if question is not None:
         draft.close(question)
-        phase.expired(draft, question)
+        expired = signs_watch.expired if question.kind == signs_watch.KIND else phase.expired
+        expired(draft, question)
         return
     if name == VITALS_TIMER:
         vitals_watch.timer_fired(draft)
@@ -196,6 +216,8 @@ def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
         _stop_unconfirmed(draft, "no confirmation of the stop came")
     elif name == COMMAND_TIMER:
         _command_late(draft)
+    elif name == signs_watch.SIGNS_TIMER:
+        signs_watch.ask(draft)
     else:
         phase.timer(draft, name)
         return
@@ -255,14 +277,14 @@ def _link_lost(draft: Draft, why: str) -> None:
     if draft.state in CLOSED:
         return
     text = f"the pump cannot be reached{f': {why}' if why else ''}"
-    draft.raise_alarm("link", Priority.HIGH, text)
+    draft.raise_alarm("link_lost", text)
     if draft.state in WATCHED:
         draft.hold(text)
 
 
 def _link_restored(draft: Draft, boot_id: int) -> None:
     draft.pump(link_up=True)
-    draft.clear_alarm("link")
+    draft.clear_alarm("link_lost")
     draft.record("bridge", what="link restored", boot_id=boot_id)
     pump_watch.booted(draft, boot_id)
     last = draft.visit.account.last
@@ -276,7 +298,7 @@ def _log_failed(draft: Draft, why: str) -> None:
     if draft.state in CLOSED:
         return
     text = f"the session log cannot be written: {why}"
-    draft.raise_alarm("log", Priority.HIGH, text)
+    draft.raise_alarm("log_not_writable", text)
     if draft.state in WATCHED:
         draft.hold(text)
     elif draft.state in _BEFORE_DRUG:
@@ -286,7 +308,7 @@ def _log_failed(draft: Draft, why: str) -> None:
 def _stop_confirmed(draft: Draft) -> None:
     draft.pump(stopping=False, stopped_at=draft.now)
     draft.cancel_timer(STOP_TIMER)
-    draft.clear_alarm("stop.unconfirmed")
+    draft.clear_alarm("stop_unconfirmed")
     draft.record("stop", confirmed=True)
 
 
@@ -295,7 +317,7 @@ def _stop_unconfirmed(draft: Draft, why: str) -> None:
     draft.cancel_timer(STOP_TIMER)
     draft.record("stop", confirmed=False, why=why)
     text = f"the stop is not confirmed: {why or 'the counters did not stand still'}"
-    draft.raise_alarm("stop.unconfirmed", Priority.HIGH, text)
+    draft.raise_alarm("stop_unconfirmed", text)
     latched = draft.state in (State.EMERGENCY_STOPPED, State.FAULT)
     pump = draft.visit.pump
     unplugged = not pump.link_up or bool(pump.alarms & PumpAlarm.LINK_LOST)

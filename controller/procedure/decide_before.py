@@ -1,4 +1,4 @@
-"""Before any drug: checklist, self-test, baseline, and the confirmation of the test bolus.
+"""Before any drug: checklist, self-test, baseline, and the confirmation of the first dose.
 
 Whatever is answered with "no", fails, or takes longer than the plan allows, ends the visit.
 """
@@ -6,10 +6,11 @@ Whatever is answered with "no", fails, or takes longer than the plan allows, end
 from __future__ import annotations
 
 from controller.dosing import programme
+from controller.limits import BolusOrder
 from controller.procedure import vitals_watch
 from controller.procedure.delivering import await_command, findings, propose
 from controller.procedure.draft import EARLY_S, VITALS_TIMER, Draft, Said
-from controller.procedure.effects import Configure, Priority, RunSelfTest
+from controller.procedure.effects import Configure, RunSelfTest
 from controller.procedure.events import SelfTestEnded
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Answer, Question, Value
@@ -49,19 +50,28 @@ def started(draft: Draft) -> None:
 
 
 def _ask_next_item(draft: Draft) -> None:
-    _, text = draft.visit.plan.checklist[draft.visit.chart.checked]
-    draft.ask("checklist", text, ("yes", "no"), proposed=Answer("yes"))
+    items, number = draft.visit.plan.checklist, draft.visit.chart.checked
+    item = items[number]
+    last = number + 1 == len(items)
+    draft.ask(
+        "checklist",
+        f"Checklist {number + 1} of {len(items)}, for the {item.role}: {item.text}",
+        ("yes", "no"),
+        then=f"{'the self-test of pump and link' if last else 'the next item'}; "
+        "with no the visit ends before any drug.",
+        proposed=Answer("yes"),
+    )
 
 
 def _checklist_answered(draft: Draft, said: Said) -> None:
     if not said.by:
         draft.not_taken(said.question, "every item is answered by a named role")
         return
-    item, _ = draft.visit.plan.checklist[draft.visit.chart.checked]
-    draft.record("checklist", item=item, choice=said.answer.choice, by=said.by)
+    item = draft.visit.plan.checklist[draft.visit.chart.checked]
+    draft.record("checklist", item=item.key, role=item.role, choice=said.answer.choice, by=said.by)
     draft.close(said.question)
     if said.answer.choice == "no":
-        draft.abort(f"checklist: {item} answered no")
+        draft.abort(f"checklist: {item.key} answered no")
         return
     draft.chart(checked=draft.visit.chart.checked + 1)
     if draft.visit.chart.checked < len(draft.visit.plan.checklist):
@@ -117,7 +127,7 @@ def test_ended(draft: Draft, event: SelfTestEnded) -> None:
             draft.go(Trigger.SELF_TEST_PASSED)
         return
     text = f"self-test failed: {findings or 'no findings given'}"
-    draft.raise_alarm("self_test", Priority.HIGH, text)
+    draft.raise_alarm("self_test", text)
     if draft.state in (State.SELF_TEST, State.BASELINE):
         draft.abort(text)
 
@@ -135,6 +145,8 @@ def _baseline_entered(draft: Draft, previous: State) -> None:
         "baseline_scores",
         "Pain now, 0 (none) to 10 (worst), and mood now, 0 (worst) to 10 (best)",
         values={"pain_0_10": SCORE, "mood_0_10": SCORE},
+        then=f"{_first_step(draft)}, once vitals were within limits for "
+        f"{draft.visit.plan.times.baseline_vitals_s / 60:g} min.",
         proposed=Answer("", {"pain_0_10": 6.0, "mood_0_10": 4.0}),
     )
     if draft.visit.vitals.stale and VITALS_TIMER not in draft.visit.deadlines:
@@ -152,7 +164,7 @@ def _baseline_progressed(draft: Draft) -> None:
     ready = _vitals_good(draft) and not _not_ready(draft)
     asked = draft.visit.question("confirm") is not None
     if ready and not asked:
-        _propose_test_bolus(draft)
+        _propose_first(draft)
     elif asked and not ready:
         draft.withdraw("confirm")
 
@@ -186,15 +198,30 @@ def _not_ready(draft: Draft) -> str:
     return ""
 
 
-def _propose_test_bolus(draft: Draft) -> None:
+def _first_step(draft: Draft) -> str:
     plan = draft.visit.plan
-    order = programme(plan.test_bolus.dose, plan.concentration, plan.test_bolus.duration)
-    found = findings(draft.visit, Kind.TEST, order, draft.now)
-    if found.hard:
-        draft.abort(f"test bolus beyond a hard limit: {'; '.join(map(str, found.hard))}")
+    if plan.has_test_dose:
+        return "the test bolus is proposed"
+    return "the infusion is proposed" if plan.load is None else "the load is proposed"
+
+
+def _propose_first(draft: Draft) -> None:
+    """The test bolus, or the load; without either the infusion is computed and proposed there."""
+    plan = draft.visit.plan
+    if plan.has_test_dose:
+        kind, name, dose = Kind.TEST, "test bolus", plan.test_bolus
+    elif plan.load is not None:
+        kind, name, dose = Kind.LOAD, "load", BolusOrder(plan.load.dose, plan.load.duration)
+    else:
+        draft.go(Trigger.NO_TEST_DOSE)
         return
-    title = f"Give the test bolus: {order.mass} {plan.drug} over {plan.test_bolus.duration.s:g} s?"
-    propose(draft, Kind.TEST, order, title, tuple(map(str, found.soft)))
+    order = programme(dose.dose, plan.concentration, dose.duration)
+    found = findings(draft.visit, kind, order, draft.now)
+    if found.hard:
+        draft.abort(f"{name} beyond a hard limit: {'; '.join(map(str, found.hard))}")
+        return
+    title = f"Give the {name}: {order.mass} {plan.drug} over {dose.duration.s:g} s?"
+    propose(draft, kind, order, title, tuple(map(str, found.soft)))
 
 
 def _baseline_answered(draft: Draft, said: Said) -> None:
@@ -206,10 +233,11 @@ def _baseline_answered(draft: Draft, said: Said) -> None:
         return
     draft.close(said.question)
     if said.answer.choice == "refuse":
-        draft.abort(f"test bolus refused by {said.by or 'unknown'}")
+        draft.abort(f"first dose refused by {said.by or 'unknown'}")
         return
     draft.record("confirmed", token=said.question.token, by=said.by)
-    draft.go(Trigger.BASELINE_DONE)
+    has_load = draft.visit.plan.load is not None
+    draft.go(Trigger.LOAD_CONFIRMED if has_load else Trigger.BASELINE_DONE)
 
 
 def _baseline_expired(draft: Draft, question: Question) -> None:

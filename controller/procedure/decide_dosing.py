@@ -7,10 +7,9 @@ are the same in every state that delivers or observes.
 from __future__ import annotations
 
 from controller.dosing import programme
-from controller.library import largest_bolus
+from controller.limits import largest_bolus
 from controller.procedure.delivering import CEILING_TIMER, confirmed, findings, propose
 from controller.procedure.draft import EARLY_S, Draft, Said
-from controller.procedure.effects import Priority
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Question, Value
 from controller.procedure.table import State, Trigger
@@ -21,8 +20,16 @@ UNANSWERED = "unanswered"
 
 
 def ask_supervision(draft: Draft) -> None:
-    text = "At any time: hold, emergency stop, patient is anxious, or abort"
-    draft.ask("supervise", text, ("hold", "estop", "anxiety", "abort"))
+    """Let a person intervene at any moment; it need never be answered."""
+    distress = draft.visit.plan.distress
+    what = "the patient is anxious" if distress == "anxiety" else "signs of toxicity"
+    draft.ask(
+        "supervise",
+        f"At any time: hold, emergency stop, {distress} ({what}), or abort",
+        ("hold", "estop", distress, "abort"),
+        then="each of them stops the pump at once; hold can be resumed by a person, "
+        f"{distress} ends {draft.visit.plan.drug} for this visit and leads to the rescue.",
+    )
 
 
 def supervised(draft: Draft, said: Said) -> None:
@@ -34,16 +41,17 @@ def supervised(draft: Draft, said: Said) -> None:
         draft.hold(f"held by {by}")
     elif choice == "estop":
         draft.emergency_stop(by)
-    elif choice == "anxiety":
-        draft.anxiety(by)
+    elif choice == draft.visit.plan.distress:
+        draft.distress(by)
     else:
         draft.abort(f"aborted by {by}")
 
 
-def _bolus_timer(draft: Draft, name: str) -> None:
+def bolus_timer(draft: Draft, name: str) -> None:
+    """A bolus, or a load, that takes longer than its volume can."""
     if name == CEILING_TIMER:
         text = "the bolus took too long"
-        draft.raise_alarm("time_ceiling", Priority.HIGH, text)
+        draft.raise_alarm("bolus_time_ceiling", text)
         draft.hold(text)
     else:
         draft.refuse(name, "no such timer here")
@@ -58,11 +66,7 @@ def _test_bolus_entered(draft: Draft, previous: State) -> None:
     confirmed(draft)
 
 
-def _test_bolus_answered(draft: Draft, said: Said) -> None:
-    supervised(draft, said)
-
-
-TEST_BOLUS = Phase(entered=_test_bolus_entered, answered=_test_bolus_answered, timer=_bolus_timer)
+TEST_BOLUS = Phase(entered=_test_bolus_entered, answered=supervised, timer=bolus_timer)
 
 
 # --- observing ------------------------------------------------------------------------------------
@@ -73,19 +77,23 @@ def _observing_entered(draft: Draft, previous: State) -> None:
     draft.chart(further_dose=None)
     ask_supervision(draft)
     most, least = _further_limits(draft)
-    values = {}
-    text = "How does the patient respond?"
+    values, times = {}, draft.visit.plan.times
+    given = draft.visit.account.required
+    limit = draft.visit.plan.limits.test_total_hard
+    text = f"How does the patient respond? Test doses so far: {given} of at most {limit}."
     if most >= least:
         values["dose_mg"] = Value("mg", least.mg, most.mg, ("nothing",))
-        text += f" With nothing: a further dose of {least.mg:g} to {most.mg:g} mg."
+        nothing = f"nothing to a further dose of {least.mg:g} to {most.mg:g} mg"
     else:
-        text += " With nothing: the limit of test doses is used up, recovery follows."
+        nothing = "nothing to recovery, since the limit of test doses is used up"
     draft.ask(
         "response",
         text,
         ("anxiety", "analgesia", "dissociation", "nothing"),
+        then=f"not before {times.observing_s_min / 60:g} min after the dose, but for anxiety: analgesia "
+        f"and dissociation lead to the infusion, {nothing}, anxiety to the rescue.",
         values=values,
-        expires_after_s=draft.visit.plan.times.observing_answer_s,
+        expires_after_s=times.observing_answer_s,
     )
 
 
@@ -93,7 +101,7 @@ def _further_limits(draft: Draft) -> tuple[Mass, Mass]:
     """The largest and the smallest further dose; largest below smallest means: used up."""
     plan = draft.visit.plan
     given = draft.visit.account.given(draft.now)
-    by_limits = largest_bolus(plan.limits, weight_g=plan.subject.weight_g, given=given)
+    by_limits = largest_bolus(plan.limits, weight_g=plan.dosing_weight_g, given=given)
     return min(by_limits, plan.further_max), plan.further_min
 
 
@@ -134,7 +142,7 @@ def _observing_expired(draft: Draft, question: Question) -> None:
     minutes = draft.visit.plan.times.observing_answer_s / 60
     text = f"the question about the response was not answered within {minutes:g} min"
     draft.refuse(question.kind, "expired")
-    draft.raise_alarm(UNANSWERED, Priority.MEDIUM, text)
+    draft.raise_alarm(UNANSWERED, text)
     draft.hold(text)
 
 
@@ -187,5 +195,5 @@ TITRATING = Phase(
     entered=_titrating_entered,
     answered=_titrating_answered,
     expired=_titrating_expired,
-    timer=_bolus_timer,
+    timer=bolus_timer,
 )

@@ -10,15 +10,24 @@ from controller.procedure import vitals_watch
 from controller.procedure.decide_before import configure
 from controller.procedure.decide_infusing import infusion_left
 from controller.procedure.draft import STOP_TIMER, Draft, Said
-from controller.procedure.effects import AcknowledgeAlarms, Priority
+from controller.procedure.effects import AcknowledgeAlarms
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Question
 from controller.procedure.table import CLOSED, State, Trigger
 from controller.procedure.visit import Status, Visit
 
+_RESUMED = {
+    None: "",
+    Trigger.RESUME_SELF_TEST: "resume begins again with the self-test, ",
+    Trigger.RESUME_OBSERVING: "resume goes on observing (an interrupted dose is never completed), ",
+    Trigger.RESUME_INFUSING: "resume asks to confirm what is left, ",
+}
 RESUME_TIMER = "resume"
 RESUME_S = 60.0
 """How long resuming may wait for acknowledgement, self-test and the settled count [design]."""
+
+_NOT_BY_RESUMING = ("vitals_", "ventilation_", "pump_", "link_lost", "near_empty", "empty")
+"""Conditions that end by themselves; every other one ends when a person decides to go on."""
 
 _AFTER_DRUG = CLOSED | {State.RESCUE, State.RECOVERING, State.HOLDING}
 
@@ -27,12 +36,12 @@ def resume_target(visit: Visit) -> tuple[Trigger | None, str]:
     """Where resuming leads from here, or None and why it is not possible."""
     chart, account, origin = visit.chart, visit.account, visit.chart.hold_origin
     if chart.rescued:
-        return None, "ketamine delivery is over after anxiety"
+        return None, f"{visit.plan.drug} delivery is over after {visit.plan.distress}"
     if origin is None or origin in _AFTER_DRUG:
         return None, "delivery was over before"
     if chart.interrupted and not account.any_started:
         return Trigger.RESUME_SELF_TEST, ""
-    if origin is not State.INFUSING:
+    if origin not in (State.INFUSING, State.LOADING):
         return Trigger.RESUME_OBSERVING, ""
     last = account.last
     if last is not None and last.status is Status.UNCERTAIN:
@@ -51,16 +60,22 @@ def _ask(draft: Draft, note: str) -> None:
     visit = draft.visit
     target, why = resume_target(visit)
     resumable = target is not None
-    choices = (
-        ("resume", "recover", "anxiety", "abort") if resumable else ("recover", "anxiety", "abort")
-    )
+    distress = visit.plan.distress
+    choices = (*(("resume",) if resumable else ()), "recover", distress, "abort")
     lines = [f"Holding: {visit.chart.hold_reason}", f"delivered so far: {visit.account.delivered}"]
     if target is Trigger.RESUME_INFUSING:
         lines.append(f"remaining of the infusion: {infusion_left(visit)}")
     lines += [f"cannot be resumed: {why}"] if why else []
     lines += [note] if note else []
     left = visit.entered_at + visit.plan.times.holding_answer_s - draft.now
-    draft.ask("holding", "\n".join(lines), choices, expires_after_s=max(0.0, left))
+    draft.ask(
+        "holding",
+        "\n".join(lines),
+        choices,
+        then=f"{_RESUMED[target]}recover leads to recovery, {distress} to the rescue, abort ends the "
+        "visit; without an answer recovery begins.",
+        expires_after_s=max(0.0, left),
+    )
 
 
 def _answered(draft: Draft, said: Said) -> None:
@@ -71,8 +86,8 @@ def _answered(draft: Draft, said: Said) -> None:
     draft.record("holding", choice=choice, by=by)
     if choice == "recover":
         draft.go(Trigger.RECOVER)
-    elif choice == "anxiety":
-        draft.anxiety(by)
+    elif choice == draft.visit.plan.distress:
+        draft.distress(by)
     else:
         draft.abort(f"aborted by {by}")
 
@@ -96,6 +111,10 @@ def _blocked(visit: Visit) -> str:
         return "the session log cannot be written"
     if not visit.pump.link_up:
         return "the pump cannot be reached"
+    if visit.chart.sign:
+        return f"a sign of toxicity is not over: {visit.chart.sign.replace('_', ' ')}"
+    if visit.question("signs") is not None:
+        return "the question about signs of toxicity is open"
     return vitals_watch.unsafe(visit)
 
 
@@ -148,7 +167,7 @@ def _resume(draft: Draft) -> None:
         return
     draft.chart(resuming=False, hold_reason="", hold_origin=None)
     for alarm_id in sorted(draft.visit.alarms):
-        if not alarm_id.startswith(("vitals.", "pump.", "link")):
+        if not alarm_id.startswith(_NOT_BY_RESUMING):
             draft.clear_alarm(alarm_id)
     draft.go(target)
 
@@ -163,7 +182,7 @@ def _not_resumed(draft: Draft, why: str) -> None:
 def _expired(draft: Draft, question: Question) -> None:
     text = "holding was not answered: recovery begins"
     draft.refuse(question.kind, "expired")
-    draft.raise_alarm("unanswered", Priority.MEDIUM, text)
+    draft.raise_alarm("unanswered", text)
     draft.go(Trigger.RECOVER)
 
 

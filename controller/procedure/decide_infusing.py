@@ -6,13 +6,21 @@ alarm.  After a hold only the rest is given, at the rate it had, and only when c
 
 from __future__ import annotations
 
-from controller.dosing import Programme, RuleResult, hold_effect, multiple, programme, remainder
+from controller.dosing import (
+    Programme,
+    RuleResult,
+    by_weight,
+    hold_effect,
+    multiple,
+    programme,
+    remainder,
+)
 from controller.effect_model import Dose
-from controller.library import largest_infusion, largest_soft_infusion
+from controller.limits import largest_infusion, largest_soft_infusion
+from controller.plan import Plan
 from controller.procedure.decide_dosing import ask_supervision, supervised
 from controller.procedure.delivering import CEILING_TIMER, confirmed, findings, propose
 from controller.procedure.draft import Draft, Said
-from controller.procedure.effects import Priority
 from controller.procedure.phase import Phase
 from controller.procedure.pump_watch import near
 from controller.procedure.questions import Answer, Question, Value
@@ -20,6 +28,8 @@ from controller.procedure.table import State, Trigger
 from controller.procedure.visit import MOVED, Delivery, Kind, Visit
 from firmware_bridge.quantities import Mass, Volume
 
+JUMP = 10
+"""From ten times away on a dose is taken for a slip of the decimal point, and confirmed as such."""
 SMALLEST = Mass(100)
 """Below 0.1 mg an infusion is nothing; it is asked about instead of started."""
 
@@ -61,6 +71,7 @@ def _compute(draft: Draft) -> None:
     result = _by_rule(draft.visit, draft.now)
     for line in result.arithmetic:
         draft.record("arithmetic", line=line)
+    draft.chart(ruled_dose=result.mass if result.mass >= SMALLEST else None)
     if result.mass < SMALLEST:
         _ask_dose(draft, "\n".join((*result.arithmetic, "the rule gives no dose: enter one")))
     else:
@@ -71,6 +82,17 @@ def _by_rule(visit: Visit, now: float) -> RuleResult:
     rule, account = visit.plan.infusion, visit.account
     if rule.name == "multiple":
         return multiple(account.required, rule.k_milli)
+    if rule.name == "previous":
+        return _by_previous(visit.plan)
+    if rule.name in ("per_kg", "rate_per_kg"):
+        plan = visit.plan
+        return by_weight(
+            rule.name,
+            rule.ug_kg,
+            plan.dosing_weight_g,
+            rule.duration,
+            ideal=plan.limits.ideal_weight,
+        )
     if visit.chart.interrupted or visit.chart.response_at is None:
         why = "rule hold_effect: the times of the test doses were lost with the controller"
         return RuleResult(Mass(0), (why,))
@@ -88,14 +110,31 @@ def _by_rule(visit: Visit, now: float) -> RuleResult:
     )
 
 
+def _by_previous(plan: Plan) -> RuleResult:
+    proposal = plan.previous
+    if proposal is None:
+        why = "rule previous: no earlier session log was given (--previous LOG)"
+        return RuleResult(Mass(0), (why,))
+    return RuleResult(proposal.dose or Mass(0), proposal.lines)
+
+
 def _propose(draft: Draft, dose: Mass, arithmetic: tuple[str, ...]) -> None:
     plan = draft.visit.plan
     order = programme(dose, plan.concentration, plan.infusion.duration)
     shown = Programme(order.mass, order.volume, order.rate, (*arithmetic, *order.arithmetic))
-    _offer(draft, shown, f"Infuse {dose} {plan.drug} over {plan.infusion.duration.min:g} min?")
+    title = f"Infuse {dose} {plan.drug} over {plan.infusion.duration.min:g} min?"
+    _offer(draft, shown, title, changeable=True)
 
 
-def _offer(draft: Draft, order: Programme, title: str) -> None:
+def _jump(visit: Visit, dose: Mass) -> tuple[str, ...]:
+    """A dose ten times what the rule gives, or a tenth of it, looks like a slip of a decimal point."""
+    ruled = visit.chart.ruled_dose
+    if ruled is None or (ruled.ug < dose.ug * JUMP and dose.ug < ruled.ug * JUMP):
+        return ()
+    return (f"infusion dose {dose} is {JUMP} times away from {ruled}, which the rule gives",)
+
+
+def _offer(draft: Draft, order: Programme, title: str, *, changeable: bool = False) -> None:
     found = findings(draft.visit, Kind.INFUSION, order, draft.now)
     if found.hard:
         reasons = [f"beyond a hard limit: {finding}" for finding in found.hard]
@@ -108,11 +147,14 @@ def _offer(draft: Draft, order: Programme, title: str) -> None:
         return
     if draft.visit.question("supervise") is None:
         ask_supervision(draft)
-    propose(draft, Kind.INFUSION, order, title, tuple(map(str, found.soft)))
+    soft = tuple(map(str, found.soft))
+    if changeable:
+        soft += _jump(draft.visit, order.mass)
+    propose(draft, Kind.INFUSION, order, title, soft, changeable=changeable)
 
 
 def _ask_dose(draft: Draft, text: str) -> None:
-    plan, weight_g = draft.visit.plan, draft.visit.plan.subject.weight_g
+    plan, weight_g = draft.visit.plan, draft.visit.plan.dosing_weight_g
     span = plan.infusion.duration
     given = draft.visit.account.given(draft.now)
     most = largest_infusion(plan.limits, weight_g=weight_g, duration=span, given=given)
@@ -128,14 +170,28 @@ def _ask_dose(draft: Draft, text: str) -> None:
         "infusion_dose",
         text,
         values={"dose_mg": Value("mg", SMALLEST.mg, most.mg)},
-        proposed=Answer("", {"dose_mg": min(most, soft).mg}),
+        then=f"volume and rate over {span.min:g} min are shown with their arithmetic, to be confirmed.",
+        proposed=_entry_proposed(draft.visit, min(most, soft)),
         expires_after_s=plan.times.observing_answer_s,
     )
+
+
+def _entry_proposed(visit: Visit, within_soft: Mass) -> Answer | None:
+    """The rule's dose as far as it needs no second confirmation; nothing where no rule gave any."""
+    plan = visit.plan
+    if plan.infusion.name == "previous" and visit.chart.ruled_dose is None:
+        return None
+    return Answer("", {"dose_mg": min(within_soft, visit.chart.ruled_dose or within_soft).mg})
 
 
 def _answered(draft: Draft, said: Said) -> None:
     if said.question.kind == "supervise":
         supervised(draft, said)
+    elif said.answer.choice == "change":
+        draft.record("change", by=said.by)
+        draft.chart(proposal=None)
+        draft.close(said.question)
+        _ask_dose(draft, "Enter another dose for the infusion, within the limits")
     elif said.question.kind == "infusion_dose":
         dose = Mass.from_mg(said.answer.values["dose_mg"])
         draft.record("infusion_dose", dose_mg=dose.mg, by=said.by)
@@ -179,7 +235,7 @@ def _ceiling(draft: Draft) -> None:
     ceiling = draft.visit.plan.infusion.ceiling
     text = f"motor-on time reached {ceiling.min:g} min: the infusion ends"
     limit_min = ceiling.min
-    draft.raise_alarm("time_ceiling", Priority.MEDIUM, text, limit=limit_min, unit="min")
+    draft.raise_alarm("time_ceiling", text, limit=limit_min, unit="min")
     draft.stop(text)
     draft.go(Trigger.TIME_CEILING_REACHED)
 

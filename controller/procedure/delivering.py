@@ -10,12 +10,19 @@ from __future__ import annotations
 from dataclasses import replace
 
 from controller.dosing import Programme
-from controller.library import BolusOrder, Finding, Findings, InfusionOrder, check
+from controller.limits import (
+    BolusOrder,
+    Finding,
+    Findings,
+    InfusionOrder,
+    LoadOrder,
+    Order,
+    check,
+)
 from controller.procedure.draft import COMMAND_TIMER, Draft
 from controller.procedure.effects import (
     ArmGate,
     DisarmGate,
-    Priority,
     StartBolus,
     StartInfusion,
 )
@@ -30,6 +37,12 @@ CONFIRM_S = 30.0
 
 CEILING_TIMER = "ceiling"
 _BOLUS_CEILING_PCT = 110
+_NEXT = {
+    Kind.TEST: "the pump gives it at once and its response is observed; with refuse the visit ends.",
+    Kind.FURTHER: "the pump gives it at once; with refuse nothing is given and observation goes on.",
+    Kind.LOAD: "the pump gives it at once and the infusion follows; with refuse the visit ends.",
+    Kind.INFUSION: "the pump starts at once and its volume ends it; with refuse the visit is held.",
+}
 _READ_BACK_PCT = 1
 """A pump may round an order down by this much; anything more, or any rounding up, is another order."""
 
@@ -37,12 +50,14 @@ _READ_BACK_PCT = 1
 def findings(visit: Visit, kind: Kind, order: Programme, now: float) -> Findings:
     """Every limit that giving this now would exceed, the content of the syringe included."""
     plan, given = visit.plan, visit.account.given(now)
-    wanted: BolusOrder | InfusionOrder
+    wanted: Order
     if kind is Kind.INFUSION:
         wanted = InfusionOrder(order.mass, order.rate, plan.concentration)
+    elif kind is Kind.LOAD:
+        wanted = LoadOrder(order.mass, order.rate.time_for(order.volume))
     else:
         wanted = BolusOrder(order.mass, order.rate.time_for(order.volume))
-    found = check(plan.limits, wanted, weight_g=plan.subject.weight_g, given=given)
+    found = check(plan.limits, wanted, weight_g=plan.dosing_weight_g, given=given)
     left = plan.syringe.loaded.less(visit.account.volume_counted)
     if order.volume <= left:
         return found
@@ -50,8 +65,16 @@ def findings(visit: Visit, kind: Kind, order: Programme, now: float) -> Findings
     return Findings(found.soft, (*found.hard, empty))
 
 
-def propose(draft: Draft, kind: Kind, order: Programme, title: str, soft: tuple[str, ...]) -> None:
-    """Ask a person to confirm exactly this; `confirmed` starts it."""
+def propose(
+    draft: Draft,
+    kind: Kind,
+    order: Programme,
+    title: str,
+    soft: tuple[str, ...],
+    *,
+    changeable: bool = False,
+) -> None:
+    """Ask a person to confirm exactly this; `confirmed` starts it.  ``changeable``: or to enter a dose."""
     number = draft.new_id()
     proposal = Delivery(number, kind, order.mass, order.volume, order.rate)
     draft.chart(proposal=proposal)
@@ -60,7 +83,8 @@ def propose(draft: Draft, kind: Kind, order: Programme, title: str, soft: tuple[
     draft.ask(
         "confirm",
         "\n".join(lines),
-        ("confirm", "refuse"),
+        ("confirm", "change", "refuse") if changeable else ("confirm", "refuse"),
+        then=_NEXT[kind] + (" With change, another dose can be entered." if changeable else ""),
         proposed=Answer("confirm"),
         soft=soft,
         token=token,
@@ -151,7 +175,7 @@ def command_late(draft: Draft) -> None:
 
 def uncertain(draft: Draft, why: str) -> None:
     text = f"{why}: what was delivered is uncertain; it is not repeated"
-    draft.raise_alarm("delivery.uncertain", Priority.HIGH, text)
+    draft.raise_alarm("delivery_uncertain", text)
     draft.hold(text)
 
 
@@ -212,7 +236,7 @@ def _running(draft: Draft, delivery: Delivery, result: Result) -> None:
             f"the pump accepted {result.volume} at {result.rate} "
             f"where {delivery.volume} at {delivery.rate} was ordered"
         )
-        draft.raise_alarm("delivery.read_back", Priority.HIGH, text)
+        draft.raise_alarm("delivery_read_back", text)
         draft.hold(text)
         return
     # The ceiling counts motor-on time, of which this delivery has had none yet.
@@ -228,7 +252,7 @@ def _not_started(draft: Draft, why: str) -> None:
     if last is not None:
         draft.delivery(replace(last, status=Status.NEVER_STARTED))
         _record(draft, last, "never_started")
-    draft.raise_alarm("delivery.refused", Priority.MEDIUM, why)
+    draft.raise_alarm("delivery_refused", why)
     draft.hold(why)
 
 

@@ -18,7 +18,6 @@ from controller.procedure.effects import (
     ClearAlarm,
     DisarmGate,
     Effect,
-    Priority,
     RaiseAlarm,
     Record,
     Refuse,
@@ -120,7 +119,6 @@ class Draft:
     def raise_alarm(
         self,
         alarm_id: str,
-        priority: Priority,
         text: str,
         *,
         value: float | None = None,
@@ -130,7 +128,7 @@ class Draft:
         """Raised once; while it is active, raising it again does nothing."""
         if alarm_id not in self.visit.alarms:
             self.change(alarms=self.visit.alarms | {alarm_id})
-            self.do(RaiseAlarm(alarm_id, priority, text, value, limit, unit))
+            self.do(RaiseAlarm(alarm_id, text, value, limit, unit))
 
     def clear_alarm(self, alarm_id: str) -> None:
         if alarm_id in self.visit.alarms:
@@ -145,19 +143,23 @@ class Draft:
         text: str,
         choices: tuple[str, ...] = (),
         *,
+        then: str,
         values: Mapping[str, Value] | None = None,
         proposed: Answer | None = None,
         soft: tuple[str, ...] = (),
         token: str = "",
         expires_after_s: float | None = None,
     ) -> None:
-        """Ask, in the place of an open question of the same kind; `Phase.expired` hears of an expiry."""
+        """Ask, in the place of an open question of the same kind; `Phase.expired` hears of an expiry.
+
+        ``then`` says what happens next; every number that is asked for is named with unit and limits.
+        """
         self.withdraw(kind)
         question = Question(
             id=self.new_id(),
             state=self.state,
             kind=kind,
-            text=text,
+            text="\n".join((text, *_wanted(values or {}, expires_after_s), f"Next: {then}")),
             choices=choices,
             values=values or {},
             proposed=proposed and replace(proposed, token=token),
@@ -222,6 +224,23 @@ class Draft:
         self.stop(reason)
         self.go(Trigger.HOLD)
 
+    def toxicity(self, by: str, sign: str) -> None:
+        """A severe sign, or a person's word: no more of the drug in this visit."""
+        self.record("response", response="toxicity", sign=sign, by=by)
+        self.chart(response="toxicity", rescued=True)
+        self.raise_alarm(
+            "toxicity_sign", f"toxicity: {sign.replace('_', ' ') or 'as a person says'}"
+        )
+        self.stop("toxicity")
+        self.go(Trigger.TOXICITY)
+
+    def distress(self, by: str) -> None:
+        """Anxiety or toxicity, whichever ends delivery for good in this visit."""
+        if self.visit.plan.distress == "toxicity":
+            self.toxicity(by, self.visit.chart.sign)
+        else:
+            self.anxiety(by)
+
     def anxiety(self, by: str) -> None:
         """Ketamine delivery is over for this visit."""
         self.record("response", response="anxiety", by=by)
@@ -238,13 +257,26 @@ class Draft:
         self.go(Trigger.ABORT)
 
     def emergency_stop(self, by: str) -> None:
-        self.raise_alarm("emergency_stop", Priority.HIGH, f"emergency stop by {by or 'unknown'}")
+        self.raise_alarm("emergency_stop", f"emergency stop by {by or 'unknown'}")
         self.chart(end_reason=f"emergency stop by {by or 'unknown'}")
         self.stop("emergency stop")
         self.go(Trigger.EMERGENCY_STOP)
 
     def fail(self, why: str) -> None:
-        self.raise_alarm("fault", Priority.HIGH, why)
+        self.raise_alarm("fault", why)
         self.chart(end_reason=why)
         self.stop(why)
         self.go(Trigger.FAIL)
+
+
+def _wanted(values: Mapping[str, Value], expires_after_s: float | None) -> list[str]:
+    """Every number that is asked for: its name, unit and limits, with which answers; and until when."""
+    lines = []
+    for name, value in values.items():
+        only = f", with {' or '.join(value.needed_for)}" if value.needed_for else ""
+        lines.append(f"  {name}: {value.min:g} to {value.max:g} {value.unit}{only}")
+    if expires_after_s is not None:
+        whole = expires_after_s >= 120
+        span = f"{expires_after_s / 60:.3g} min" if whole else f"{expires_after_s:.3g} s"
+        lines.append(f"Answer within {span}.")
+    return lines

@@ -12,19 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from controller.alarms import ALARMS, Priority
 from controller.procedure.questions import Question
 from firmware_bridge.messages import PumpAlarm
 from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
 
 Scalar = str | int | float | bool | None
-
-
-class Priority(StrEnum):
-    """How fast a person must look at an alarm."""
-
-    HIGH = "high"
-    MEDIUM = "medium"
-    LOW = "low"
 
 
 class Outcome(StrEnum):
@@ -142,11 +135,15 @@ class RaiseAlarm:
     """An alarm condition began.  ``value``, ``limit`` and ``unit`` are empty where there is no number."""
 
     alarm_id: str
-    priority: Priority
     text: str
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+
+    @property
+    def priority(self) -> Priority:
+        """The one its row in the table of alarms gives it."""
+        return ALARMS[self.alarm_id].priority
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +151,14 @@ class ClearAlarm:
     """The condition of this alarm is gone (whether a person has seen it is another question)."""
 
     alarm_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class AcknowledgeAlarm:
+    """A person has seen this alarm; an empty id means every one that stands unseen."""
+
+    alarm_id: str
+    by: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,7 @@ Effect = (
     | CancelTimer
     | RaiseAlarm
     | ClearAlarm
+    | AcknowledgeAlarm
     | Record
     | RunSelfTest
     | Finish

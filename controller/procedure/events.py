@@ -6,6 +6,7 @@ its own ``now`` (seconds, loop time).  After every trigger that moved the machin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from math import isfinite
@@ -72,7 +73,7 @@ class VitalsArrived:
 
     sample: Mapping[str, float]
     seq: int
-    signs: Mapping[str, float | bool] = field(default_factory=dict)
+    signs: Mapping[str, float | bool | str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,14 @@ class EmergencyStopRequested:
 
 
 @dataclass(frozen=True, slots=True)
+class AlarmAcknowledged:
+    """A person has seen an alarm; an empty id means all that stand.  It ends no condition."""
+
+    by: str
+    alarm_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class StopConfirmed:
     """The pump's own counters stand still."""
 
@@ -169,6 +178,7 @@ Event = (
     | LinkRestored
     | SelfTestEnded
     | LogFailed
+    | AlarmAcknowledged
     | EmergencyStopRequested
     | StopConfirmed
     | StopUnconfirmed
@@ -198,5 +208,9 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
-def _is_sign(value: object) -> TypeGuard[float | bool]:
-    return isinstance(value, bool) or _is_number(value)
+_WORD = re.compile(r"[a-z_]{0,32}", re.ASCII)
+
+
+def _is_sign(value: object) -> TypeGuard[float | bool | str]:
+    word = isinstance(value, str) and _WORD.fullmatch(value) is not None
+    return word or isinstance(value, bool) or _is_number(value)

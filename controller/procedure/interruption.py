@@ -10,7 +10,6 @@ from dataclasses import replace
 
 from controller.procedure.delivering import record_delivered
 from controller.procedure.draft import VITALS_TIMER, Draft
-from controller.procedure.effects import Priority
 from controller.procedure.events import Interrupted
 from controller.procedure.table import State, Trigger
 from controller.procedure.visit import Account, Delivery, Status
@@ -41,11 +40,14 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
         response=known.response,
         infusion_dose=known.infusion_dose,
         rescued=known.rescued,
+        rescue_doses=known.rescue_doses,
+        rescue_total=known.rescue_total,
+        sign=known.sign,
     )
     draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)
     _reconcile(draft, event.pump)
     draft.record("interrupted", state=known.state.value, origin=(origin or known.state).value)
-    draft.raise_alarm("interrupted", Priority.HIGH, "the controller was interrupted")
+    draft.raise_alarm("interrupted", "the controller was interrupted")
     if known.state is State.EMERGENCY_STOPPED:
         draft.emergency_stop("an earlier run")
     elif known.state is State.FAULT:
@@ -80,4 +82,4 @@ def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
 
 def _disagree(draft: Draft, why: str) -> None:
     draft.chart(disagreement=why)
-    draft.raise_alarm("delivery.disagreement", Priority.HIGH, why)
+    draft.raise_alarm("delivery_disagreement", why)

@@ -11,16 +11,18 @@ from dataclasses import replace
 from controller.procedure.decision import Decision
 from controller.procedure.delivering import completed, record_delivered
 from controller.procedure.draft import Draft
-from controller.procedure.effects import Priority
 from controller.procedure.events import PumpReported
 from controller.procedure.phase import Phase
-from controller.procedure.table import CLOSED, WATCHED, State, Trigger
+from controller.procedure.table import CLOSED, DELIVERING, WATCHED, State, Trigger
 from controller.procedure.visit import Account, Delivery, Status, Visit
 from firmware_bridge.messages import PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Volume
 
 RECORD_STEP = Volume(20_000)
 """Progress is written every 0.02 mL, so that after a crash log and pump agree to within 0.05 mL."""
+
+NEAR_EMPTY_PCT = 10
+"""Of the loaded volume: enough to be told of in time at any rate of the shipped procedures [design]."""
 
 _FATAL = PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.IDENTITY_CHANGED
 _LATCHED = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
@@ -41,6 +43,7 @@ def reported(state: State, visit: Visit, event: PumpReported, now: float, phase:
     booted(draft, event.boot_id)
     _alarms(draft, event.snapshot.alarms)
     _count(draft, event.snapshot)
+    _supplied(draft)
     _unasked(draft, event.snapshot)
     if draft.trigger is None:
         phase.progressed(draft)
@@ -62,7 +65,7 @@ def _no_news(visit: Visit, event: PumpReported) -> bool:
         return (
             settled
             and snapshot.state is not PumpState.RUNNING
-            and "delivery.unasked" not in visit.alarms
+            and "delivery_unasked" not in visit.alarms
         )
     return False
 
@@ -81,7 +84,17 @@ def _steady(visit: Visit, event: PumpReported, now: float) -> bool:
         and last.delivered.nl <= snapshot.infused.nl < last.recorded.nl + RECORD_STEP.nl
         and snapshot.infused.nl <= last.volume.nl
         and not _off_pace(last, snapshot.infused, now, visit.bounds.slack_s)
+        and supply(visit, snapshot.infused.less(last.delivered)) in (*visit.alarms, "")
     )
+
+
+def supply(visit: Visit, more: Volume = Volume(0)) -> str:
+    """The alarm for what is left in the syringe, once ``more`` is gone too; empty while there is enough."""
+    loaded = visit.plan.syringe.loaded
+    left = loaded.less(visit.account.delivered).less(more)
+    if left.nl == 0:
+        return "empty"
+    return "near_empty" if left.nl * 100 < loaded.nl * NEAR_EMPTY_PCT else ""
 
 
 def _counted(visit: Visit, infused: Volume) -> Visit:
@@ -101,7 +114,7 @@ def booted(draft: Draft, boot_id: int) -> None:
     if known != 0:
         draft.record("bridge", what="new boot", boot_id=boot_id)
         if draft.state in WATCHED:
-            draft.raise_alarm("bridge.restarted", Priority.HIGH, "the bridge was restarted")
+            draft.raise_alarm("bridge_restarted", "the bridge was restarted")
             draft.hold("the bridge was restarted")
 
 
@@ -117,10 +130,10 @@ def _alarms(draft: Draft, alarms: PumpAlarm) -> None:
         return  # the self-test trips alarms on purpose, and acknowledges what a pump wakes up with
     draft.pump(alarms=alarms)
     for bit in PumpAlarm:
-        alarm_id = f"pump.{(bit.name or '').lower()}"
+        alarm_id = f"pump_{(bit.name or '').lower()}"
         if alarms & bit:
             text = f"pump alarm: {(bit.name or '').lower().replace('_', ' ')}"
-            draft.raise_alarm(alarm_id, Priority.HIGH, text)
+            draft.raise_alarm(alarm_id, text)
         else:
             draft.clear_alarm(alarm_id)
     new = alarms & ~known
@@ -155,7 +168,7 @@ def _count_running(draft: Draft, last: Delivery, programmed: Volume, snapshot: S
     if snapshot.infused < last.delivered:
         draft.delivery(replace(last, status=Status.UNCERTAIN, ended_at=draft.now))
         text = f"the pump's counter went back from {last.delivered} to {snapshot.infused}"
-        _stop_for(draft, "delivery.counter", text)
+        _stop_for(draft, "delivery_counter", text)
         return
     counted = replace(last, delivered=snapshot.infused)
     if counted.delivered.nl >= counted.recorded.nl + RECORD_STEP.nl:
@@ -165,14 +178,14 @@ def _count_running(draft: Draft, last: Delivery, programmed: Volume, snapshot: S
     reached = snapshot.infused + near(programmed) >= programmed
     if snapshot.infused > programmed + near(programmed):
         text = f"the pump delivered {snapshot.infused} of {programmed}"
-        _stop_for(draft, "delivery.over", text)
+        _stop_for(draft, "delivery_over", text)
     elif snapshot.state is PumpState.RUNNING:
         _pace(draft, counted)
     elif reached and snapshot.state is not PumpState.ALARM:
         _reached(draft, counted)
     else:
         text = f"the pump stopped early, at {snapshot.infused} of {programmed}"
-        _stop_for(draft, "delivery.short", text)
+        _stop_for(draft, "delivery_short", text)
 
 
 def _reached(draft: Draft, counted: Delivery) -> None:
@@ -192,7 +205,7 @@ def _pace(draft: Draft, running: Delivery) -> None:
     if _off_pace(running, running.delivered, draft.now, draft.visit.bounds.slack_s):
         expected = running.estimated(draft.now)
         text = f"the pump counts {running.delivered} where {expected} is expected by now"
-        _stop_for(draft, "delivery.pace", text)
+        _stop_for(draft, "delivery_pace", text)
 
 
 def _settle(draft: Draft, last: Delivery, snapshot: Snapshot) -> None:
@@ -201,21 +214,38 @@ def _settle(draft: Draft, last: Delivery, snapshot: Snapshot) -> None:
         if last.status is not Status.UNCERTAIN:
             draft.delivery(replace(last, status=Status.UNCERTAIN))
             text = "the pump's counter went back: what was delivered is uncertain"
-            draft.raise_alarm("delivery.counter", Priority.HIGH, text)
+            draft.raise_alarm("delivery_counter", text)
         return
     counted = replace(last, delivered=snapshot.infused)
     final = not draft.visit.pump.stopping and draft.visit.pump.stopped_at is not None
     if final and snapshot.state in _STILL:
         record_delivered(draft, replace(counted, status=Status.STOPPED))
-        draft.clear_alarm("delivery.uncertain")
+        draft.clear_alarm("delivery_uncertain")
     elif counted != last:
         draft.delivery(counted)
+
+
+def _supplied(draft: Draft) -> None:
+    """Loaded volume minus delivered: near empty is told, and nothing flows from an empty syringe."""
+    alarm_id = supply(draft.visit)
+    loaded = draft.visit.plan.syringe.loaded
+    left = loaded.less(draft.visit.account.delivered)
+    if alarm_id == "near_empty":
+        limit = loaded.ml * NEAR_EMPTY_PCT / 100
+        text = f"the syringe is nearly empty: {left} of {loaded}"
+        draft.raise_alarm(alarm_id, text, value=left.ml, limit=limit, unit="mL")
+    elif alarm_id == "empty":
+        draft.clear_alarm("near_empty")
+        text = f"the syringe is empty: {loaded} loaded, {draft.visit.account.delivered} delivered"
+        draft.raise_alarm(alarm_id, text, value=0.0, limit=0.0, unit="mL")
+        if draft.state in DELIVERING:
+            draft.hold(text)
 
 
 def _unasked(draft: Draft, snapshot: Snapshot) -> None:
     """The motor runs only while a delivery of ours does."""
     if snapshot.state is not PumpState.RUNNING:
-        draft.clear_alarm("delivery.unasked")
+        draft.clear_alarm("delivery_unasked")
         return
     last, pump = draft.visit.account.last, draft.visit.pump
     if last is not None and last.status in (Status.STARTING, Status.RUNNING):
@@ -224,7 +254,7 @@ def _unasked(draft: Draft, snapshot: Snapshot) -> None:
     if pump.stopping or (stopped_at is not None and draft.now - snapshot.age.s <= stopped_at):
         return  # a stop is on its way, or this was read before it
     text = "the pump runs although nothing was started"
-    draft.raise_alarm("delivery.unasked", Priority.HIGH, text)
+    draft.raise_alarm("delivery_unasked", text)
     if draft.state in WATCHED:
         draft.hold(text)
     elif draft.trigger is None:
@@ -232,5 +262,5 @@ def _unasked(draft: Draft, snapshot: Snapshot) -> None:
 
 
 def _stop_for(draft: Draft, alarm_id: str, text: str) -> None:
-    draft.raise_alarm(alarm_id, Priority.HIGH, text)
+    draft.raise_alarm(alarm_id, text)
     draft.hold(text)

@@ -8,12 +8,14 @@ kind               choices                                     values
 =================  ==========================================  =====================================
 checklist          yes, no                                     (one question per item)
 baseline_scores    (none)                                      pain_0_10, mood_0_10
-confirm            confirm, refuse                             (none; bound to exact values by token)
+confirm            confirm, refuse; for an infusion change too (none; bound to exact values by token)
 response           anxiety, analgesia, dissociation, nothing   dose_mg with "nothing"
-supervise          hold, estop, anxiety, abort                 (standing; need never be answered)
-holding            resume, recover, anxiety, abort             (those that are possible now)
+supervise          hold, estop, anxiety (or toxicity), abort   (standing; need never be answered)
+signs              none, or the word of a sign of toxicity     (none; asked at intervals)
+holding            resume, recover, anxiety (or toxicity),     (those that are possible now)
+                   abort
 infusion_dose      (none)                                      dose_mg
-rescue_drug        given, declined                             midazolam_mg with "given"
+rescue_drug        given, declined; after a dose enough, given midazolam_mg (or lipid_ml) with "given"
 recovery_scores    (none)                                      pain_0_10, mood_0_10, sedation_0_4,
                                                                nausea_0_3, walking_ok
 discharge          discharge, not_yet                          escort_present, instructions_given

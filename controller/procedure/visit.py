@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from controller.library import Given
+from controller.limits import Given
 from controller.plan import Plan
 from controller.procedure.questions import Question
 from controller.procedure.table import State
@@ -27,6 +27,7 @@ class Kind(StrEnum):
     TEST = "test"
     FURTHER = "further"
     INFUSION = "infusion"
+    LOAD = "load"
 
 
 class Status(StrEnum):
@@ -44,6 +45,9 @@ class Status(StrEnum):
 
 OPEN = frozenset({Status.ORDERED, Status.STARTING, Status.RUNNING})
 MOVED = frozenset(Status) - {Status.ORDERED, Status.NEVER_STARTED}
+
+
+TESTS = frozenset({Kind.TEST, Kind.FURTHER})
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +117,7 @@ class Account:
     @property
     def required(self) -> Mass:
         """The required dose: the sum of the test doses delivered."""
-        return self._mass(d.delivered for d in self.deliveries if d.kind is not Kind.INFUSION)
+        return self._mass(d.delivered for d in self.deliveries if d.kind in TESTS)
 
     @property
     def delivered(self) -> Volume:
@@ -141,7 +145,7 @@ class Account:
         recent = [d for d in self.deliveries if d.ended_at is None or now - d.ended_at < HOUR_S]
         last = self.last_end()
         return Given(
-            test=self._mass(d.counted for d in self.deliveries if d.kind is not Kind.INFUSION),
+            test=self._mass(d.counted for d in self.deliveries if d.kind in TESTS),
             hour=self._mass(d.counted for d in recent),
             visit=self._mass(d.counted for d in self.deliveries),
             since_last=None if last is None else Duration(max(0, int((now - last) * 1_000))),
@@ -161,7 +165,11 @@ def _sum(volumes: Iterable[Volume]) -> Volume:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What people said and did, and why the visit stands where it stands."""
+    """What people said and did, and why the visit stands where it stands.
+
+    ``rescue_total`` is in the unit of the plan's rescue drug; ``sign`` is the last sign of toxicity that
+    was seen and not taken back; ``ruled_dose`` is what the infusion rule came to.
+    """
 
     started: bool = False
     finished: bool = False
@@ -181,9 +189,14 @@ class Chart:
     disagreement: str = ""
     rescued: bool = False
     rescue_drug: str = ""
-    midazolam_mg: float | None = None
+    rescue_doses: int = 0
+    rescue_total: float = 0.0
     rescue_at: float | None = None
+    sign: str = ""
+    sign_asked_at: float | None = None
+    ruled_dose: Mass | None = None
     recovery: Mapping[str, float] | None = None
+    not_discharged: str = ""
     end_reason: str = ""
 
 
@@ -196,7 +209,7 @@ class VitalsWatch:
     """
 
     sample: Mapping[str, float] = field(default_factory=dict)
-    signs: Mapping[str, float | bool] = field(default_factory=dict)
+    signs: Mapping[str, float | bool | str] = field(default_factory=dict)
     seq: int = -1
     heard_at: float | None = None
     outside: tuple[tuple[int, float], ...] = ()
@@ -271,6 +284,9 @@ class Recovered:
     infusion_dose: Mass | None = None
     response: str = ""
     rescued: bool = False
+    rescue_doses: int = 0
+    rescue_total: float = 0.0
+    sign: str = ""
     next_id: int = 1
 
 

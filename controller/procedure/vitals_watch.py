@@ -8,16 +8,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from controller.library import VitalLimit
+from controller.limits import VitalLimit
 from controller.procedure.decision import Decision
 from controller.procedure.draft import EARLY_S, VITALS_TIMER, Draft
-from controller.procedure.effects import Priority
 from controller.procedure.events import VitalsArrived
 from controller.procedure.phase import Phase
 from controller.procedure.table import CLOSED, WATCHED, State
 from controller.procedure.visit import Visit, VitalsWatch
 
-STALE_ALARM = "vitals.stale"
+STALE_ALARM = "vitals_stale"
 _QUIET = CLOSED | {State.PREPARING}
 """Where nobody needs an alarm about vitals: the monitor is not attached yet, or no more."""
 
@@ -57,28 +56,36 @@ def lost(draft: Draft, why: str) -> None:
     if draft.state in _QUIET:
         return
     age = draft.visit.bounds.data_age_s
-    draft.raise_alarm(STALE_ALARM, Priority.HIGH, why, limit=age, unit="s")
+    draft.raise_alarm(STALE_ALARM, why, limit=age, unit="s")
     if draft.state in WATCHED:
         draft.hold(why)
+
+
+def limits_of(visit: Visit) -> tuple[VitalLimit, ...]:
+    """The limits in force: those of the drug, and from the first rescue dose on those of that one too."""
+    plan = visit.plan
+    return (
+        plan.limits.vitals + plan.rescue.vitals if visit.chart.rescue_doses else plan.limits.vitals
+    )
 
 
 def unsafe(visit: Visit) -> str:
     """Why the vital signs forbid to go on now, in one sentence; empty if they do not."""
     if visit.vitals.stale:
         return "there are no fresh vitals"
-    limits = visit.plan.limits.vitals
+    limits = limits_of(visit)
     for index, _ in visit.vitals.outside:
-        if limits[index].action == "hold":
+        if limits[index].action != "warn":
             return _sentence(limits[index], visit.vitals.sample.get(limits[index].key))
     return ""
 
 
 def _breached(visit: Visit, event: VitalsArrived) -> list[int]:
     """The limits that this sample is outside of, or has no usable value for."""
-    limits, sample = visit.plan.limits, event.sample
-    old_cuff = sample.get("nibp_age_s", 0.0) > limits.nibp_age_s_max
+    sample = event.sample
+    old_cuff = sample.get("nibp_age_s", 0.0) > visit.plan.limits.nibp_age_s_max
     found = []
-    for index, limit in enumerate(limits.vitals):
+    for index, limit in enumerate(limits_of(visit)):
         value = sample.get(limit.key)
         inside = value is not None and limit.low <= value <= limit.high
         if not inside or (old_cuff and limit.key.startswith("nibp_")):
@@ -96,10 +103,10 @@ def _judge(draft: Draft, event: VitalsArrived, breached: list[int]) -> None:
     if watch.stale:
         draft.clear_alarm(STALE_ALARM)
         draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)
-    limits = draft.visit.plan.limits.vitals
+    limits = limits_of(draft.visit)
     for index in since:
         if index not in breached:
-            draft.clear_alarm(_alarm_id(limits[index]))
+            draft.clear_alarm(limits[index].alarm_id)
     for index, start in outside:
         _report(draft, limits[index], now - start)
 
@@ -110,18 +117,13 @@ def _report(draft: Draft, limit: VitalLimit, lasted_s: float) -> None:
     for_s = draft.visit.bounds.data_age_s if value is None else limit.for_s
     if draft.state in _QUIET or lasted_s < for_s:
         return
-    priority = Priority.HIGH if limit.action == "hold" else Priority.LOW
     bound = limit.low if value is not None and value < limit.low else limit.high
     unit = limit.key.rpartition("_")[2]
     text = _sentence(limit, value)
     known = None if value is None else bound
-    draft.raise_alarm(_alarm_id(limit), priority, text, value=value, limit=known, unit=unit)
+    draft.raise_alarm(limit.alarm_id, text, value=value, limit=known, unit=unit)
     if limit.action == "hold" and draft.state in WATCHED:
         draft.hold(text)
-
-
-def _alarm_id(limit: VitalLimit) -> str:
-    return f"vitals.{limit.key}" if limit.action == "hold" else f"vitals.{limit.key}.warn"
 
 
 def _sentence(limit: VitalLimit, value: float | None) -> str:

@@ -1,17 +1,21 @@
-"""The alarm board: which alarm is active, which was, and which comes first."""
+"""The alarm board and its table: which alarm is active, which is latched, and who has seen it."""
 
 from __future__ import annotations
+
+import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from controller.alarm_board import RANK, Alarm, AlarmBoard
-from controller.procedure.effects import ClearAlarm, Priority, RaiseAlarm
+from controller.alarms import ALARMS, FIRST_SET, Priority
+from controller.metrics import EVENT_CODES
+from controller.procedure.effects import AcknowledgeAlarm, ClearAlarm, RaiseAlarm
 
-SPO2 = RaiseAlarm("spo2.low", Priority.HIGH, "SpO2 88 %", 88.0, 90.0, "%")
-LINK = RaiseAlarm("link.lost", Priority.MEDIUM, "the pump does not answer")
-LATE = RaiseAlarm("log.slow", Priority.LOW, "the disk is slow")
+SPO2 = RaiseAlarm("vitals_spo2_pct", "SpO2 88 %", 88.0, 90.0, "pct")
+REFUSED = RaiseAlarm("delivery_refused", "the pump said no")
+WARN = RaiseAlarm("vitals_spo2_pct_warn", "SpO2 93 %", 93.0, 94.0, "pct")
 
 
 @pytest.fixture
@@ -21,9 +25,8 @@ def board() -> AlarmBoard:
 
 def test_an_alarm_that_is_raised_is_active_with_its_value_and_limit(board: AlarmBoard) -> None:
     alarm = board.raise_alarm(SPO2, 1_000)
-    assert alarm == Alarm(
-        "spo2.low", Priority.HIGH, "SpO2 88 %", 88.0, 90.0, "%", 1_000, active=True
-    )
+    assert alarm == Alarm("vitals_spo2_pct", "SpO2 88 %", 88.0, 90.0, "pct", 1_000, active=True)
+    assert (alarm.state, alarm.phase, alarm.inactivation) == ("active", "start", "enabled")
     assert board.active == [alarm]
     assert (alarm.rank, board.highest_rank) == (3, 3)
 
@@ -34,67 +37,124 @@ def test_an_empty_board_has_no_rank(board: AlarmBoard) -> None:
 
 def test_an_alarm_raised_again_keeps_its_onset_and_takes_the_new_value(board: AlarmBoard) -> None:
     board.raise_alarm(SPO2, 1_000)
-    worse = RaiseAlarm("spo2.low", Priority.HIGH, "SpO2 84 %", 84.0, 90.0, "%")
+    worse = RaiseAlarm("vitals_spo2_pct", "SpO2 84 %", 84.0, 90.0, "pct")
     alarm = board.raise_alarm(worse, 5_000)
-    assert (alarm.onset_ms, alarm.value, len(board.listed())) == (1_000, 84.0, 1)
+    assert (alarm.onset_ms, alarm.value, alarm.phase) == (1_000, 84.0, "update")
+    assert len(board.listed()) == 1
 
 
-def test_an_alarm_that_is_over_stays_on_the_board_and_is_not_active(board: AlarmBoard) -> None:
+def test_a_high_alarm_whose_condition_is_gone_stays_latched_until_somebody_has_seen_it(
+    board: AlarmBoard,
+) -> None:
     board.raise_alarm(SPO2, 1_000)
-    over = board.clear(ClearAlarm("spo2.low"))
+    over = board.clear(ClearAlarm(SPO2.alarm_id))
     assert over is not None
-    assert (over.active, over.onset_ms, over.text) == (False, 1_000, "SpO2 88 %")
+    assert (over.active, over.state, over.phase) == (False, "latched", "end")
     assert board.listed() == [over]
     assert (board.active, board.highest_rank) == ([], 0)
+    [seen] = board.acknowledge("", "nurse")
+    assert (seen.state, seen.phase, seen.by) == ("inactive", "acknowledged", "nurse")
+    assert board.listed() == []
+
+
+def test_acknowledging_silences_and_does_not_end_what_still_holds(board: AlarmBoard) -> None:
+    board.raise_alarm(SPO2, 1_000)
+    [seen] = board.acknowledge(SPO2.alarm_id, "nurse")
+    assert (seen.state, seen.inactivation) == ("active", "acknowledged")
+    assert board.acknowledge("", "nurse") == []
+    over = board.clear(ClearAlarm(SPO2.alarm_id))
+    assert over is not None
+    assert over.state == "inactive"
+
+
+def test_an_alarm_that_comes_back_must_be_seen_anew(board: AlarmBoard) -> None:
+    board.raise_alarm(SPO2, 1_000)
+    board.acknowledge("", "nurse")
+    board.clear(ClearAlarm(SPO2.alarm_id))
+    again = board.raise_alarm(SPO2, 9_000)
+    assert (again.onset_ms, again.acknowledged, again.phase) == (9_000, False, "start")
+    assert board.raised_ever == [SPO2.alarm_id]
+
+
+def test_an_alarm_that_does_not_latch_ends_with_its_condition(board: AlarmBoard) -> None:
+    board.raise_alarm(WARN, 1_000)
+    over = board.clear(ClearAlarm(WARN.alarm_id))
+    assert over is not None
+    assert over.state == "inactive"
+    assert board.listed() == []
 
 
 def test_ending_what_is_not_active_is_nothing_to_tell(board: AlarmBoard) -> None:
-    assert board.clear(ClearAlarm("spo2.low")) is None
+    assert board.changed(ClearAlarm(SPO2.alarm_id), 0) == []
     board.raise_alarm(SPO2, 1_000)
-    board.clear(ClearAlarm("spo2.low"))
-    assert board.clear(ClearAlarm("spo2.low")) is None
+    assert len(board.changed(ClearAlarm(SPO2.alarm_id), 0)) == 1
+    assert board.changed(ClearAlarm(SPO2.alarm_id), 0) == []
 
 
-def test_an_alarm_that_comes_back_begins_anew_and_is_counted_once(board: AlarmBoard) -> None:
+def test_naming_another_alarm_acknowledges_nothing(board: AlarmBoard) -> None:
     board.raise_alarm(SPO2, 1_000)
-    board.clear(ClearAlarm("spo2.low"))
-    again = board.raise_alarm(SPO2, 9_000)
-    assert (again.active, again.onset_ms) == (True, 9_000)
-    assert board.raised_ever == ["spo2.low"]
+    assert board.changed(AcknowledgeAlarm(REFUSED.alarm_id, "nurse"), 0) == []
 
 
-def test_active_comes_before_over_high_before_low_and_old_before_new(board: AlarmBoard) -> None:
-    other = RaiseAlarm("hr.high", Priority.HIGH, "HR 150")
-    for at_ms, effect in enumerate((LATE, LINK, other, SPO2)):
-        board.raise_alarm(effect, at_ms)
-    board.clear(ClearAlarm("hr.high"))
-    assert [alarm.id for alarm in board.listed()] == [
-        "spo2.low",
-        "link.lost",
-        "log.slow",
-        "hr.high",
-    ]
-    assert [alarm.id for alarm in board.active] == ["spo2.low", "link.lost", "log.slow"]
-    board.clear(ClearAlarm("spo2.low"))
-    assert board.highest_rank == 2
-
-
-IDS = st.sampled_from(["a", "b", "c"])
-CHANGES = st.lists(st.tuples(IDS, st.sampled_from([*Priority, None])), max_size=20)
-
-
-@given(CHANGES)
-def test_nothing_that_was_raised_ever_leaves_the_board(
-    changes: list[tuple[str, Priority | None]],
+def test_active_comes_before_latched_then_high_before_low_then_old_before_new(
+    board: AlarmBoard,
 ) -> None:
-    board, active = AlarmBoard(), dict[str, Priority]()
-    for at_ms, (alarm_id, priority) in enumerate(changes):
-        if priority is None:
-            assert (board.clear(ClearAlarm(alarm_id)) is None) == (alarm_id not in active)
-            active.pop(alarm_id, None)
+    board.raise_alarm(WARN, 1_000)
+    board.raise_alarm(REFUSED, 2_000)
+    board.raise_alarm(SPO2, 3_000)
+    board.raise_alarm(RaiseAlarm("vitals_stale", "no vitals"), 2_500)
+    board.raise_alarm(RaiseAlarm("fault", "a bug"), 500)
+    board.clear(ClearAlarm("fault"))
+    assert [alarm.id for alarm in board.listed()] == [
+        "vitals_stale",
+        SPO2.alarm_id,
+        REFUSED.alarm_id,
+        WARN.alarm_id,
+        "fault",
+    ]
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["raise", "clear", "ack"]), st.sampled_from(sorted(ALARMS))))
+)
+def test_no_high_alarm_ever_leaves_the_board_unseen(steps: list[tuple[str, str]]) -> None:
+    board = AlarmBoard()
+    unseen: set[str] = set()
+    for now, (verb, alarm_id) in enumerate(steps):
+        if verb == "raise":
+            board.raise_alarm(RaiseAlarm(alarm_id, "it is so"), now)
+            unseen.add(alarm_id)
+        elif verb == "clear":
+            board.clear(ClearAlarm(alarm_id))
         else:
-            board.raise_alarm(RaiseAlarm(alarm_id, priority, ""), at_ms)
-            active[alarm_id] = priority
-    assert {alarm.id: alarm.priority for alarm in board.active} == active
-    assert {alarm.id for alarm in board.listed()} == set(board.raised_ever)
-    assert board.highest_rank == max((RANK[p] for p in active.values()), default=0)
+            unseen -= {alarm.id for alarm in board.acknowledge(alarm_id, "nurse")}
+        high = {i for i in unseen if ALARMS[i].priority is Priority.HIGH}
+        on_board = {alarm.id for alarm in board.listed() if not alarm.acknowledged}
+        assert high <= on_board | {a.id for a in board.listed() if a.acknowledged}
+        assert board.highest_rank == max((a.rank for a in board.active), default=0)
+
+
+# --- the table ------------------------------------------------------------------------------------
+
+
+def test_every_row_has_an_id_that_may_become_a_topic_and_a_fixed_priority() -> None:
+    for alarm_id, row in ALARMS.items():
+        assert row.id == alarm_id
+        assert re.fullmatch(r"[a-z0-9_]{1,48}", alarm_id)
+        assert row.priority in RANK
+        assert row.title
+        assert row.action
+
+
+def test_every_high_alarm_latches() -> None:
+    assert all(row.latching for row in ALARMS.values() if row.priority is Priority.HIGH)
+
+
+def test_every_refid_is_one_of_the_code_table() -> None:
+    assert {row.mdc for row in ALARMS.values() if row.mdc} <= set(EVENT_CODES)
+
+
+def test_the_first_set_names_rows_of_the_table() -> None:
+    for name, ids in FIRST_SET.items():
+        assert ids, name
+        assert set(ids) <= set(ALARMS), name

@@ -10,23 +10,24 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.library import (
+from controller.library import LibraryError, load_library, parse_library
+from controller.limits import (
     NOTHING_GIVEN,
     BolusOrder,
+    DrugLimits,
     Given,
     InfusionOrder,
-    LibraryError,
+    LoadOrder,
     check,
+    duration_findings,
     largest_bolus,
     largest_infusion,
     largest_soft_infusion,
-    load_library,
-    parse_library,
 )
 from firmware_bridge.quantities import Concentration, Duration, Mass, Rate
 
 LIBRARY = load_library()
-KETAMINE = LIBRARY.drugs["ketamine"]
+KETAMINE = LIBRARY.drugs["ketamine", ""]
 TEN = Concentration.from_mg_ml(10)
 MINUTE = Duration.from_s(60)
 SPAN = Duration.from_min(45)
@@ -194,8 +195,9 @@ def test_more_given_before_never_allows_more_now(weight_g: int, before: Given, d
 
 @pytest.mark.parametrize(("age", "first", "total"), [(59, 2.5, 5), (60, 1.5, 3.5)])
 def test_midazolam_changes_at_sixty(age: int, first: float, total: float) -> None:
-    rescue = LIBRARY.rescue(age)
-    assert (rescue.first.mg, rescue.total.mg) == (first, total)
+    rescue = LIBRARY.rescue("ketamine", age_years=age, weight_kg=70)
+    assert (rescue.drug, rescue.key) == ("midazolam", "midazolam_mg")
+    assert (rescue.first, rescue.total) == (first, total)
     assert rescue.proposed <= rescue.first
 
 
@@ -214,7 +216,7 @@ def test_vitals_limits_are_in_the_library() -> None:
         lambda raw: raw.replace(b"low = 90.0", b'low = "x"'),
         lambda raw: raw.replace(b'action = "warn"', b'action = "shrug"'),
         lambda raw: raw.replace(b"= 20.0", b"= -20.0"),
-        lambda raw: raw.replace(b"under_total_mg_max", b"under"),
+        lambda raw: raw.replace(b"total_max = 5.0", b"total = 5.0"),
         lambda raw: raw.replace(b"= 80.0", b"= nan"),
         lambda _: b"\xff\xfe",
         lambda _: b"",
@@ -234,3 +236,119 @@ def test_any_bytes_are_a_library_or_a_library_error(raw: bytes) -> None:
 def test_a_narrower_limit_narrows() -> None:
     narrow = replace(KETAMINE, visit_hard=Mass.from_mg(30))
     assert largest_infusion(narrow, weight_g=70_000, duration=SPAN, given=NOTHING_GIVEN).mg == 30
+
+
+# --- lidocaine ------------------------------------------------------------------------------------
+
+CHRONIC = LIBRARY.drugs["lidocaine", "chronic-pain"]
+PERI = LIBRARY.drugs["lidocaine", "peri-operative"]
+TWENTY = Concentration.from_mg_ml(20)
+
+
+def lidocaine(
+    mg: float, minutes: float, *, peri: bool = False, before: Given = NOTHING_GIVEN
+) -> tuple[list[str], list[str]]:
+    dose, span = Mass.from_mg(mg), Duration.from_min(minutes)
+    order = InfusionOrder(dose, dose.at(TWENTY).over(span), TWENTY)
+    limits = PERI if peri else CHRONIC
+    found = check(limits, order, weight_g=70_000, given=before)
+    hard = [*found.hard, *duration_findings(limits, dose, span, 70_000)]
+    return [str(f) for f in found.soft], [str(f) for f in hard]
+
+
+def test_three_mg_per_kg_over_half_an_hour_exceeds_nothing() -> None:
+    assert lidocaine(210, 30) == ([], [])
+    assert lidocaine(210, 29.9)[1] == ["infusion duration 1794 s is below 1800 s"]
+
+
+def test_five_mg_per_kg_take_forty_minutes_and_a_confirmation() -> None:
+    soft, hard = lidocaine(350, 40)
+    assert (len(soft), hard) == (2, [])
+    assert any("duration" in line for line in lidocaine(350, 39)[1])
+    assert lidocaine(350.01, 45)[1][0].startswith("infusion dose 5.0001 mg/kg is above 5 mg/kg")
+
+
+def test_a_tenfold_entry_error_of_lidocaine_is_refused_by_every_limit_it_breaks() -> None:
+    hard = lidocaine(2_100, 45)[1]
+    assert any("mg/kg/h" in line for line in hard)
+    assert "infusion dose 2100 mg is above 500 mg" in hard
+    assert "dose of the visit 2100 mg is above 500 mg" in hard
+
+
+def test_the_peri_operative_profile_has_no_soft_room_above_its_rate() -> None:
+    assert lidocaine(105, 60, peri=True) == ([], [])
+    soft, hard = lidocaine(106, 60, peri=True)
+    assert hard
+    assert "1.5 mg/kg/h" in hard[0]
+    order = InfusionOrder(Mass.from_mg(121), Rate.from_ml_h(6.05), TWENTY)
+    found = check(PERI, order, weight_g=100_000, given=NOTHING_GIVEN)
+    assert [str(f) for f in found.hard] == ["infusion rate 121 mg/h is above 120 mg/h"]
+    del soft
+
+
+def test_what_is_usual_in_one_profile_is_refused_by_the_other() -> None:
+    assert lidocaine(210, 45)[1] == []
+    assert lidocaine(210, 45, peri=True)[1]
+
+
+def test_a_load_is_bounded_per_kilogram_and_takes_ten_minutes() -> None:
+    def load(mg: float, minutes: float, weight_g: int = 70_000) -> list[str]:
+        order = LoadOrder(Mass.from_mg(mg), Duration.from_min(minutes))
+        return [str(f) for f in check(PERI, order, weight_g=weight_g, given=NOTHING_GIVEN).hard]
+
+    assert load(105, 10) == []
+    assert load(105.1, 10)[0].startswith("loading dose 1.5014 mg/kg is above 1.5 mg/kg")
+    assert load(105, 9) == ["loading duration 540 s is below 600 s"]
+    assert load(50, 10, weight_g=39_999) == ["weight 39.999 kg is below 40 kg"]
+
+
+def test_the_load_and_the_first_hour_fit_together_and_no_more() -> None:
+    after_load = Given(hour=Mass.from_mg(105), visit=Mass.from_mg(105))
+    assert lidocaine(105, 60, peri=True, before=after_load)[1] == []
+    assert lidocaine(420, 240, peri=True, before=after_load)[1] == []  # an hour of it counts
+    twice = Given(hour=Mass.from_mg(106), visit=Mass.from_mg(106))
+    assert lidocaine(105, 60, peri=True, before=twice)[1] == [
+        "dose within 60 min 3.0143 mg/kg is above 3 mg/kg"
+    ]
+
+
+@given(weights, givens, st.sampled_from([CHRONIC, PERI]), st.sampled_from([31, 40, 60, 200]))
+def test_the_largest_lidocaine_infusion_is_allowed(
+    weight_g: int, before: Given, limits: DrugLimits, minutes: int
+) -> None:
+    span = Duration.from_min(minutes)
+    most = largest_infusion(limits, weight_g=weight_g, duration=span, given=before)
+    if most > Mass(0) and weight_g >= limits.weight_g_min:
+        order = InfusionOrder(most, most.at(TWENTY).over(span), TWENTY)
+        assert not check(limits, order, weight_g=weight_g, given=before).hard
+        assert not duration_findings(limits, most, span, weight_g)
+
+
+def test_no_bolus_of_lidocaine_is_ever_allowed() -> None:
+    for limits in (CHRONIC, PERI):
+        order = BolusOrder(Mass(1_000), Duration.from_s(60))
+        assert check(limits, order, weight_g=70_000, given=NOTHING_GIVEN).hard
+
+
+def test_the_signs_of_toxicity_are_in_the_order_in_which_they_usually_come() -> None:
+    assert [sign.severe for sign in CHRONIC.signs] == [False] * 4 + [True] * 4
+    assert CHRONIC.signs == PERI.signs
+    assert not KETAMINE.signs
+
+
+def test_lipid_emulsion_goes_by_weight() -> None:
+    rescue = LIBRARY.rescue("lidocaine", age_years=40, weight_kg=80)
+    assert (rescue.drug, rescue.key) == ("lipid emulsion 20 %", "lipid_ml")
+    assert (rescue.first, rescue.total) == (120, 960)
+    assert rescue.largest(900, 8) == 60
+    assert rescue.largest(959.5, 8) == 0
+
+
+def test_the_next_midazolam_dose_is_smaller_from_sixty_on() -> None:
+    rescue = LIBRARY.rescue("ketamine", age_years=70, weight_kg=70)
+    assert [rescue.largest(given_, n) for n, given_ in enumerate((0, 1.5, 2.5, 3.5))] == [
+        1.5,
+        1.0,
+        1.0,
+        0.0,
+    ]

@@ -15,12 +15,13 @@ from controller.operators import (
     parse_script,
     shipped_scripts,
 )
+from controller.plan import Plan
 from controller.procedure.effects import Outcome
 from controller.procedure.events import Started
 from controller.procedure.questions import Answer, Question, Value
 from controller.procedure.table import State
 from firmware_bridge.quantities import Mass
-from hil_tests.pure.controller.visit_driver import Stage
+from hil_tests.pure.controller.visit_driver import Stage, shipped_plan
 
 
 def script(text: str) -> ScriptedOperator:
@@ -187,8 +188,12 @@ def test_the_rescue_drug_is_scripted_or_as_proposed() -> None:
         ('[[answer]]\nin = "recovering"\naction = "hold"', "not in this state"),
         ('[[answer]]\nin = "rescue"\naction = "given"', "midazolam_mg = (missing)"),
         ('[[answer]]\nin = "rescue"\naction = "declined"\nmidazolam_mg = 1', "only with given"),
-        ('[[answer]]\nin = "infusing"', "needs a response, an action or accept_soft"),
+        ('[[answer]]\nin = "infusing"', "needs a response, an action, signs or accept_soft"),
         ('[[answer]]\nin = "infusing"\naccept_soft = 1', "true or false"),
+        ('[[answer]]\nin = "infusing"\nsigns = 3', "the word of a sign"),
+        ('[[answer]]\nin = "baseline"\nsigns = "tinnitus"', "not in this state"),
+        ('[[answer]]\nin = "infusing"\nsigns = "seizure"\naction = "hold"', "alone"),
+        ('[[answer]]\nin = "rescue"\naction = "declined"\nlipid_ml = 1', "only with given"),
     ],
 )
 def test_a_wrong_script_is_refused_in_one_line(text: str, part: str) -> None:
@@ -224,9 +229,9 @@ def test_a_file_is_read_by_its_path(tmp_path: Path) -> None:
 # --- whole visits by script -------------------------------------------------------------------------
 
 
-def by_script(operator: ScriptedOperator) -> Stage:
+def by_script(operator: ScriptedOperator, plan: Plan | None = None) -> Stage:
     """A whole visit in which nobody but the script answers."""
-    stage = Stage()
+    stage = Stage(plan)
     stage.feed(Started())
     planned: dict[int, tuple[float, Answer]] = {}
     known: set[int] = set()
@@ -275,5 +280,38 @@ def test_every_shipped_script_plays_its_visit_to_the_end(
     assert not stage.refused
 
 
+@pytest.mark.parametrize(
+    ("name", "outcome", "held"),
+    [("tinnitus", Outcome.COMPLETED, True), ("toxicity", Outcome.RESCUED, False)],
+)
+def test_every_script_with_signs_plays_its_lidocaine_visit_to_the_end(
+    name: str, outcome: Outcome, held: bool
+) -> None:
+    operator = load_script(name)
+    stage = by_script(operator, shipped_plan("lidocaine-chronic-pain"))
+    assert stage.outcomes == [outcome]
+    assert (State.HOLDING in stage.path) is held
+    assert operator.unused() == ()
+    assert not stage.refused
+
+
 def test_all_shipped_scripts_are_played_here() -> None:
-    assert set(shipped_scripts()) == {"dissociation", "analgesia", "anxiety", "nothing", "demo"}
+    assert set(shipped_scripts()) == {
+        "dissociation",
+        "analgesia",
+        "anxiety",
+        "nothing",
+        "demo",
+        "tinnitus",
+        "toxicity",
+    }
+
+
+def test_a_script_that_names_no_sign_says_there_is_none() -> None:
+    asked = Question(3, State.INFUSING, "signs", "?", ("none", "tinnitus"))
+    assert script("").answer(asked, 0, 0) == (1.0, Answer("none"))
+    written = script('[[answer]]\nin = "infusing"\nafter_s = 600\nsigns = "tinnitus"')
+    assert written.answer(asked, 300, 0) == (1.0, Answer("none"))
+    assert written.unused()
+    assert written.answer(asked, 600, 0) == (1.0, Answer("tinnitus"))
+    assert written.unused() == ()

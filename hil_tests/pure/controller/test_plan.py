@@ -41,7 +41,7 @@ def test_the_shipped_procedure_has_the_defaults_of_the_clinic() -> None:
     assert (plan.infusion.name, plan.infusion.k_milli) == ("multiple", 2_500)
     assert plan.infusion.ceiling == Duration.from_min(49.5)
     assert plan.times.observing_s_min == 600
-    assert len(plan.checklist) == 10
+    assert len(plan.checklist) == 16
     assert plan.library_sha256 == LIBRARY.sha256
 
 
@@ -120,7 +120,7 @@ def test_a_file_that_cannot_be_read_says_why(path: str, tmp_path: Path) -> None:
         ("observing_s_min = 600", "observing_s_min = 1200", ["longer than observing_s_min"]),
         ("recovering_s_min = 3600", "recovering_s_min = 60", ["3600"]),
         ("recovering_s_max = 14400", "recovering_s_max = 3600", ["longer than recovering_s_min"]),
-        ('consent = "Written informed consent is signed"', "consent = 1", ["checklist.consent"]),
+        ('consent = { role = "physician",', "consent = { who = 1,", ["checklist.consent.role"]),
         ("[subject] ", "[subjects] ", ["subject", "required"]),
         ('name = "ketamine-first-visit"', "", ["name", "required"]),
         ('name = "ketamine-first-visit"', 'name = "x"\nsubject = 3', ["TOML"]),
@@ -149,7 +149,7 @@ def test_narrower_limits_are_kept() -> None:
     plan = parse_plan(text.encode(), "f", LIBRARY)
     assert plan.limits.test_total_hard == Mass.from_mg(15)
     assert plan.limits.visit_hard == Mass.from_mg(40)
-    assert plan.limits.infusion_hard == LIBRARY.drugs["ketamine"].infusion_hard
+    assert plan.limits.infusion_hard == LIBRARY.drugs["ketamine", ""].infusion_hard
 
 
 @pytest.mark.parametrize("length", range(0, len(TEXT), 97))

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.alarms import Priority
 from controller.library import load_library
 from controller.procedure.effects import Outcome, StopPump
 from controller.procedure.events import (
@@ -35,21 +36,78 @@ def rescued(stage: Stage) -> Stage:
 
 def test_the_rescue_prompts_midazolam_within_its_limits_and_records_it(stage: Stage) -> None:
     question = rescued(stage).ask("rescue_drug")
-    assert question.values["midazolam_mg"].max == 5
-    for part in ("first dose at most 2.5 mg", "every 2 min", "5 mg in all", "Watch breathing"):
+    assert question.values["midazolam_mg"].max == 2.5
+    for part in ("under 60", "than 2.5 mg first", "after 2 min", "5 mg in all", "Watch breathing"):
         assert part in question.text
     stage.answer("rescue_drug", "given", midazolam_mg=2)
-    assert stage.at(State.RECOVERING)
     record = next(r for r in stage.records if r.kind == "rescue")
-    assert record.data["dose_mg"] == 2
+    assert (record.data["midazolam_mg"], record.data["total_mg"]) == (2, 2)
+    assert record.data["beyond_soft"] == "dose 2 mg is above 1 mg"
+    assert stage.at(State.RESCUE)
+    stage.answer("rescue_drug", "enough")
+    assert stage.at(State.RECOVERING)
+
+
+def test_a_further_dose_waits_until_the_last_one_can_be_judged_and_ends_at_the_total(
+    stage: Stage,
+) -> None:
+    rescued(stage).answer("rescue_drug", "given", midazolam_mg=2.5)
+    stage.answer("rescue_drug", "given", midazolam_mg=2)
+    assert "wait for what the last dose does: 120 s are left" in stage.refused[-1].why
+    stage.run(119)
+    assert not [r for r in stage.records if r.kind == "prompt" and "further" in str(r.data)]
+    stage.run(2)
+    assert [r for r in stage.records if r.kind == "prompt" and "further" in str(r.data)]
+    stage.answer("rescue_drug", "given", midazolam_mg=2.5)
+    assert stage.ask("rescue_drug").choices == ("enough",)
+    assert "5 mg in 2 dose(s)" in stage.ask("rescue_drug").text
+    assert stage.visit.chart.rescue_total == 5.0
+    stage.answer("rescue_drug", "enough")
+    assert stage.at(State.RECOVERING)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("spo2_pct", 93.0), ("rr_bpm", 25.0), ("etco2_mmhg", 51.0)]
+)
+def test_breathing_is_watched_more_closely_once_midazolam_was_given(
+    stage: Stage, key: str, value: float
+) -> None:
+    rescued(stage)
+    assert stage.vitals is not None
+    stage.vitals[key] = value
+    stage.run(60)
+    assert f"ventilation_{key}" not in stage.alarms
+    stage.agree("rescue_drug")
+    stage.run(20)
+    assert stage.alarms[f"ventilation_{key}"].priority is Priority.HIGH
+    stage.vitals[key] = GOOD[key]
+    stage.run(2)
+    assert f"ventilation_{key}" not in stage.alarms
+
+
+def test_end_tidal_co2_that_is_missing_after_midazolam_is_an_alarm_and_no_discharge(
+    stage: Stage,
+) -> None:
+    rescued(stage).agree("rescue_drug")
+    stage.answer("rescue_drug", "enough")
+    assert stage.vitals is not None
+    del stage.vitals["etco2_mmhg"]
+    stage.run(3_610)
+    assert "ventilation_etco2_mmhg" in stage.alarms
+    stage.agree("recovery_scores")
+    assert "etco2 has no valid value" in stage.why_refused()
 
 
 def test_an_older_subject_is_prompted_with_less(stage: Stage) -> None:
-    stage.plan = replace(stage.plan, rescue=load_library().rescue(60))
+    stage.plan = replace(
+        stage.plan, rescue=load_library().rescue("ketamine", age_years=60, weight_kg=70)
+    )
     stage.visit = begin(stage.plan)
     question = rescued(stage).ask("rescue_drug")
-    assert question.values["midazolam_mg"].max == 3.5
-    assert "first dose at most 1.5 mg" in question.text
+    assert question.values["midazolam_mg"].max == 1.5
+    assert "not under 60" in question.text
+    stage.answer("rescue_drug", "given", midazolam_mg=1.5)
+    assert stage.ask("rescue_drug").values["midazolam_mg"].max == 1.0
 
 
 def test_more_than_the_limit_is_not_taken_and_declined_needs_no_dose(stage: Stage) -> None:
@@ -61,13 +119,14 @@ def test_more_than_the_limit_is_not_taken_and_declined_needs_no_dose(stage: Stag
 
 def test_a_rescue_nobody_records_raises_an_alarm_and_ends_in_an_abort(stage: Stage) -> None:
     rescued(stage).run(1_201)
-    assert "unanswered" in stage.alarms
+    assert "rescue_unanswered" in stage.alarms
     stage.run(14_400)
     assert stage.at(State.ABORTED)
 
 
 def test_a_rescued_visit_ends_as_rescued_an_hour_after_the_midazolam(stage: Stage) -> None:
     rescued(stage).run(300)
+    stage.agree("rescue_drug")
     stage.agree("rescue_drug")
     stage.run(3_595)
     assert not stage.asked("recovery_scores")
@@ -116,9 +175,15 @@ def test_an_unfit_patient_is_asked_about_again_later(
     assert why in stage.why_refused()
     assert not stage.asked("discharge")
     stage.run(601)
-    stage.say(stage.ask("recovery_scores"), "", good)
+    again = stage.ask("recovery_scores")
+    assert "Not discharged" in again.text
+    assert why in again.text
+    stage.say(again, "", good)
+    assert "pain change: -3" in stage.ask("discharge").text
     stage.agree("discharge")
     assert stage.outcomes == [Outcome.COMPLETED]
+    finished = next(r for r in stage.records if r.kind == "finished")
+    assert (finished.data["pain_before_0_10"], finished.data["pain_after_0_10"]) == (6, 3)
 
 
 @pytest.mark.parametrize(
@@ -149,7 +214,7 @@ def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
     stage.vitals = {**GOOD, "nibp_sys_mmhg": 85.0}
     stage.run(2)
     assert stage.at(State.RECOVERING)  # alarms only: nothing is being delivered
-    assert "vitals.nibp_sys_mmhg" in stage.alarms
+    assert "vitals_nibp_sys_mmhg" in stage.alarms
     stage.agree("recovery_scores")
     assert "below 90" in stage.why_refused()
 
@@ -158,7 +223,7 @@ def test_four_hours_unfit_end_in_an_abort(stage: Stage) -> None:
     stage.to_recovering().run(14_401)
     assert stage.at(State.ABORTED)
     assert stage.outcomes == [Outcome.ABORTED]
-    assert "recovery" in stage.alarms
+    assert "recovery_too_long" in stage.alarms
 
 
 def test_an_abort_waits_for_the_stop_before_it_is_finished(stage: Stage) -> None:
@@ -186,7 +251,7 @@ def test_an_emergency_stop_is_finished_even_if_the_pump_never_answers(stage: Sta
     assert not stage.outcomes
     stage.run(11)
     assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
-    assert "stop.unconfirmed" in stage.alarms
+    assert "stop_unconfirmed" in stage.alarms
 
 
 def test_an_emergency_stop_after_the_end_counts(stage: Stage) -> None:
@@ -217,7 +282,7 @@ def test_trouble_in_recovery_alarms_and_changes_nothing(stage: Stage) -> None:
     stage.to_recovering()
     stage.feed(LogFailed("disk full"))
     stage.feed(LinkLost("unplugged"))
-    assert stage.alarms.keys() == {"log", "link"}
+    assert stage.alarms.keys() == {"log_not_writable", "link_lost"}
     assert stage.at(State.RECOVERING)
 
 

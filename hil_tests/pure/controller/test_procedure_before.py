@@ -43,7 +43,12 @@ def test_every_item_of_the_checklist_is_a_question_of_its_own(stage: Stage) -> N
         for e in stage.effects
         if isinstance(e, Ask) and e.question.kind == "checklist"
     ]
-    assert texts == [text for _, text in stage.plan.checklist]
+    items = stage.plan.checklist
+    assert len(texts) == len(items)
+    for number, (text, item) in enumerate(zip(texts, items, strict=True), start=1):
+        assert text.startswith(
+            f"Checklist {number} of {len(items)}, for the {item.role}: {item.text}"
+        )
     assert stage.path == [State.PREPARING, State.SELF_TEST, State.BASELINE]
 
 
@@ -53,7 +58,7 @@ def test_a_no_on_the_checklist_ends_the_visit_before_any_command(stage: Stage) -
     stage.answer("checklist", "no")
     assert stage.at(State.ABORTED)
     assert stage.outcomes == [Outcome.ABORTED]
-    assert "fasting" in stage.visit.chart.end_reason
+    assert "indication" in stage.visit.chart.end_reason
     assert not [e for e in stage.effects if isinstance(e, Configure | StopPump)]
 
 
@@ -116,7 +121,7 @@ def test_a_link_lost_during_the_self_test_starts_it_again_when_it_is_back(stage:
     stage.pump.endings["Configure"] = Ending.IN_PROGRESS
     stage.to_self_test()
     stage.feed(LinkLost("unplugged"))
-    assert stage.alarms.keys() == {"link"}
+    assert stage.alarms.keys() == {"link_lost"}
     del stage.pump.endings["Configure"]
     stage.feed(LinkRestored(9))
     assert stage.at(State.BASELINE)
@@ -157,7 +162,7 @@ def test_vitals_that_leave_their_limits_start_the_two_minutes_anew(stage: Stage)
     assert not stage.asked("confirm")
     stage.run(30)
     assert stage.asked("confirm")
-    assert stage.alarm_history == ["vitals.hr_bpm"]
+    assert stage.alarm_history == ["vitals_hr_bpm"]
     assert not stage.alarms
 
 
@@ -167,7 +172,7 @@ def test_no_vitals_no_test_bolus(stage: Stage) -> None:
     stage.agree("baseline_scores")
     stage.run(600)
     assert not stage.asked("confirm")
-    assert "vitals.stale" in stage.alarms
+    assert "vitals_stale" in stage.alarms
 
 
 def test_a_confirmation_that_expires_is_asked_again_with_a_new_token(stage: Stage) -> None:

@@ -95,7 +95,7 @@ def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: floa
     stage = after_crash(before, other)
     question = stage.ask("holding")
     assert "resume" not in question.choices
-    assert "delivery.disagreement" in stage.alarms
+    assert "delivery_disagreement" in stage.alarms
     stage.run(3)
     assert stage.visit.account.infusion_counted >= before.visit.account.infusion_delivered
 

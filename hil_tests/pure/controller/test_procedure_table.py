@@ -12,6 +12,7 @@ import pytest
 from controller.procedure.decide import PHASES, decide
 from controller.procedure.effects import DisarmGate, StartBolus, StartInfusion
 from controller.procedure.events import (
+    AlarmAcknowledged,
     Answered,
     CommandEnded,
     EmergencyStopRequested,
@@ -37,7 +38,7 @@ from controller.procedure.table import CLOSED, DELIVERING, TABLE, State, Trigger
 from controller.procedure.visit import Recovered, Visit
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result
 from firmware_bridge.quantities import Rate, Volume
-from hil_tests.pure.controller.visit_driver import GOOD, Stage, snapshot
+from hil_tests.pure.controller.visit_driver import GOOD, Stage, shipped_plan, snapshot
 
 # --- ways into every state --------------------------------------------------------------------------
 
@@ -89,14 +90,16 @@ WAYS: dict[State, Callable[[Stage], Stage]] = {
     State.ABORTED: _after(Stage.to_baseline, LogFailed("disk full")),
     State.EMERGENCY_STOPPED: _after(Stage.to_infusing, EmergencyStopRequested("nurse")),
     State.FAULT: _after(Stage.to_infusing, Failed("a bug")),
+    State.LOADING: Stage.to_loading,
 }
+PLANS = {State.LOADING: "lidocaine-peri-operative"}
 _STAGES: dict[State, tuple[Visit, float]] = {}
 
 
 def visit_in(state: State) -> tuple[Visit, float]:
     """A visit that came to ``state`` the ordinary way, and its time; made once."""
     if state not in _STAGES:
-        stage = WAYS[state](Stage())
+        stage = WAYS[state](Stage(shipped_plan(PLANS.get(state, "ketamine-first-visit"))))
         assert stage.at(state)
         _STAGES[state] = (stage.visit, stage.now)
     return _STAGES[state]
@@ -163,6 +166,9 @@ def representatives(visit: Visit) -> list[Event]:
         StopConfirmed(),
         StopUnconfirmed(),
         Failed("another pump"),
+        AlarmAcknowledged("nurse"),
+        AlarmAcknowledged(""),
+        AlarmAcknowledged("nurse", "no_such_alarm"),
     ]
 
 

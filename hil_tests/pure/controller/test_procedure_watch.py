@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from controller.alarms import Priority
 from controller.procedure.decide import decide
-from controller.procedure.effects import Outcome, Priority, Record, StartTimer, StopPump
+from controller.procedure.effects import Outcome, Record, StartTimer, StopPump
 from controller.procedure.events import (
     Failed,
     PumpReported,
@@ -49,7 +50,7 @@ def test_a_vital_sign_outside_its_limit_holds_once_it_lasts(
     assert stage.at(State.INFUSING)
     stage.run(2)
     assert stage.at(State.HOLDING)
-    alarm = stage.alarms[f"vitals.{key}"]
+    alarm = stage.alarms[f"vitals_{key}"]
     assert alarm.priority is Priority.HIGH
     assert (alarm.value, alarm.unit) == (value, key.rpartition("_")[2])
     assert alarm.limit is not None
@@ -70,7 +71,7 @@ def test_spo2_below_94_warns_and_does_not_hold(stage: Stage) -> None:
     stage.vitals["spo2_pct"] = 93.0
     stage.run(60)
     assert stage.at(State.INFUSING)
-    assert stage.alarms["vitals.spo2_pct.warn"].priority is Priority.LOW
+    assert stage.alarms["vitals_spo2_pct_warn"].priority is Priority.LOW
     stage.vitals["spo2_pct"] = 96.0
     stage.run(2)
     assert not stage.alarms
@@ -103,7 +104,7 @@ def test_silence_of_ten_seconds_holds(stage: Stage) -> None:
     assert stage.at(State.INFUSING)
     stage.run(2)
     assert stage.at(State.HOLDING)
-    assert "vitals.stale" in stage.alarms
+    assert "vitals_stale" in stage.alarms
 
 
 def test_samples_that_do_not_count_up_are_silence(stage: Stage) -> None:
@@ -156,11 +157,16 @@ def test_a_line_of_the_monitor_yields_only_valid_numbers() -> None:
             "nibp_dia_mmhg": True,
             "etco2_mmhg": None,
             "invalid": ["spo2_pct", ["odd"]],
-            "signs": {"dissociation_pct": 12.5, "anxious": False, "odd": "text"},
+            "signs": {
+                "dissociation_pct": 12.5,
+                "anxious": False,
+                "toxicity": "tinnitus",
+                "odd": "a sentence",
+            },
         }
     )
     assert event.sample == {"hr_bpm": 70.0}
-    assert event.signs == {"dissociation_pct": 12.5, "anxious": False}
+    assert event.signs == {"dissociation_pct": 12.5, "anxious": False, "toxicity": "tinnitus"}
     assert event.seq == 4
 
 
@@ -224,10 +230,10 @@ def test_alarms_before_the_self_test_are_its_business() -> None:
 def test_an_occlusion_alarm_clears_when_the_pump_says_so(stage: Stage) -> None:
     stage.pump.alarms = PumpAlarm.OCCLUSION
     stage.report()
-    assert "pump.occlusion" in stage.alarms
+    assert "pump_occlusion" in stage.alarms
     stage.pump.alarms = PumpAlarm.NONE
     stage.report()
-    assert "pump.occlusion" not in stage.alarms
+    assert "pump_occlusion" not in stage.alarms
 
 
 @pytest.mark.parametrize("factor", [70, 130])
@@ -235,14 +241,14 @@ def test_a_pump_that_runs_too_slow_or_too_fast_is_stopped(stage: Stage, factor: 
     stage.pump.speed_pct = factor
     stage.run(300)
     assert stage.at(State.HOLDING)
-    assert "delivery.pace" in stage.alarms
+    assert "delivery_pace" in stage.alarms
 
 
 def test_more_than_programmed_is_stopped(stage: Stage) -> None:
     stage.run(10)
     stage.feed(PumpReported(snapshot(PumpState.RUNNING, Volume.from_ml(2.6)), 7))
     assert stage.at(State.HOLDING)
-    assert "delivery.over" in stage.alarms
+    assert "delivery_over" in stage.alarms
     assert stage.visit.account.given(stage.now).visit.mg >= 36
 
 
@@ -268,18 +274,18 @@ def test_a_motor_that_runs_unasked_is_stopped(state: State) -> None:
     infused = stage.visit.account.delivered
     stage.feed(PumpReported(snapshot(PumpState.RUNNING, infused), 7))
     assert sum(isinstance(e, StopPump) for e in stage.effects) == stops + 1
-    assert "delivery.unasked" in stage.alarms
+    assert "delivery_unasked" in stage.alarms
     expected = State.HOLDING if state is State.OBSERVING else State.BASELINE
     assert stage.at(expected)
     stage.feed(PumpReported(snapshot(PumpState.STOPPED, infused), 7))
-    assert "delivery.unasked" not in stage.alarms
+    assert "delivery_unasked" not in stage.alarms
 
 
 def test_a_report_read_before_the_stop_is_no_motor_that_runs_unasked(stage: Stage) -> None:
     stage.answer("supervise", "hold")
     infused = stage.visit.account.infusion_delivered
     stage.feed(PumpReported(snapshot(PumpState.RUNNING, infused, age_ms=500), 7))
-    assert "delivery.unasked" not in stage.alarms
+    assert "delivery_unasked" not in stage.alarms
 
 
 def test_what_the_pump_still_reports_after_its_target_is_counted() -> None:
@@ -300,7 +306,7 @@ def test_a_counter_that_goes_back_after_the_stop_is_uncertain(stage: Stage) -> N
     stage.feed(PumpReported(snapshot(PumpState.STOPPED, Volume(0)), 7))
     assert stage.visit.account.last is not None
     assert stage.visit.account.last.status is Status.UNCERTAIN
-    assert "delivery.counter" in stage.alarms
+    assert "delivery_counter" in stage.alarms
     stage.feed(PumpReported(snapshot(PumpState.STOPPED, Volume(0)), 7))
 
 
@@ -341,7 +347,7 @@ def test_a_monitor_that_never_spoke_is_announced_in_baseline() -> None:
     for _ in stage.plan.checklist:
         stage.answer("checklist", "yes")
     assert stage.at(State.BASELINE)
-    assert "vitals.stale" in stage.alarms
+    assert "vitals_stale" in stage.alarms
 
 
 def test_nothing_is_estimated_before_a_start() -> None:

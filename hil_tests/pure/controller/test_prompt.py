@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.prompt import NUMBER, PromptOperator
+from controller.cli.prompt import NOTHING_ASKED, NUMBER, PromptOperator
 from controller.procedure.questions import Answer, Question, Value, why_not
 from controller.procedure.table import State
 
@@ -333,7 +333,7 @@ def test_a_question_that_was_withdrawn_is_not_answered() -> None:
     terminal = Terminal(CONFIRM)
     terminal.visit.questions.clear()
     assert terminal.type("confirm") == []
-    assert terminal.said == ["nothing is asked now; 'stop' is an emergency stop"]
+    assert terminal.said == [NOTHING_ASKED]
     assert terminal.prompt.wanted == terminal.said[0]
     assert terminal.type("") == []
     assert len(terminal.said) == 1

@@ -13,7 +13,7 @@ from controller.cli.prompt import PromptOperator
 from controller.cli.rehearsal import MakeOperator, Stage
 from controller.cli.screen import Screen, clock, plain
 from controller.plan import load_plan
-from controller.procedure.effects import Priority, RaiseAlarm
+from controller.procedure.effects import RaiseAlarm
 from controller.procedure.questions import Question
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
@@ -95,7 +95,8 @@ def show(
 
 
 def alarm(text: str, *, active: bool) -> Alarm:
-    return Alarm("link.lost", Priority.HIGH, text, None, None, "", 0, active=active)
+    phase = "start" if active else "end"
+    return Alarm("link_lost", text, None, None, "", 0, active=active, phase=phase)
 
 
 @pytest.mark.parametrize(
@@ -155,9 +156,8 @@ def test_each_question_is_said_once_in_a_pipe_in_the_order_of_asking() -> None:
     screen = screen_on(out, prompt)
     prompt.speak_through(screen.say)
     show(screen, lambda _draw: prompt, stop_after_s=20)
-    items = [text for _, text in PLAN.checklist]
-    asked = [line for line in out.getvalue().splitlines() if line in items]
-    assert asked == items
+    asked = [line for line in out.getvalue().splitlines() if line.startswith("Checklist ")]
+    assert [line.partition(": ")[2] for line in asked] == [item.text for item in PLAN.checklist]
 
 
 def test_a_question_is_shown_on_a_terminal_with_what_is_being_typed() -> None:
@@ -175,7 +175,7 @@ def test_an_alarm_is_a_line_when_it_comes_and_when_it_is_over() -> None:
 
         def state_changed(self, runner: Runner, previous: State) -> None:
             if runner.state is State.BASELINE:
-                raised = RaiseAlarm("link.lost", Priority.HIGH, "no answer\x07 from the pump")
+                raised = RaiseAlarm("link_lost", "no answer\x07 from the pump")
                 runner.alarms.raise_alarm(raised, 0)
                 screen.alarm_changed(runner, alarm(raised.text, active=True))
                 screen.draw(runner)
@@ -184,9 +184,9 @@ def test_an_alarm_is_a_line_when_it_comes_and_when_it_is_over() -> None:
     out = Terminal()
     screen = screen_on(out)
     show(screen, AUTO, stop_after_s=120, others=(Trouble(),))
-    assert "ALARM (high) no answer? from the pump" in out.text
+    assert "ALARM link_lost (high): no answer? from the pump" in out.text
     assert " ALARM  no answer? from the pump " in out.text
-    assert "alarm over: no answer? from the pump" in out.text
+    assert "alarm link_lost over, latched until acknowledged: type ack" in out.text
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e"])

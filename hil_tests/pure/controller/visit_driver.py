@@ -13,6 +13,7 @@ from controller.library import load_library
 from controller.plan import Plan, load_plan
 from controller.procedure.decide import decide
 from controller.procedure.effects import (
+    AcknowledgeAlarm,
     AcknowledgeAlarms,
     ArmGate,
     Ask,
@@ -60,12 +61,13 @@ GOOD = {
     "nibp_sys_mmhg": 122.0,
     "nibp_dia_mmhg": 77.0,
     "nibp_age_s": 60.0,
+    "etco2_mmhg": 38.0,
 }
 LIBRARY = load_library()
 
 
-def shipped_plan() -> Plan:
-    return load_plan("ketamine-first-visit", LIBRARY)
+def shipped_plan(name: str = "ketamine-first-visit") -> Plan:
+    return load_plan(name, LIBRARY)
 
 
 def snapshot(
@@ -128,6 +130,7 @@ class Stage:
         self.questions: dict[int, Question] = {}
         self.alarms: dict[str, RaiseAlarm] = {}
         self.alarm_history: list[str] = []
+        self.acknowledged: list[AcknowledgeAlarm] = []
         self.records: list[Record] = []
         self.refused: list[Refuse] = []
         self.effects: list[Effect] = []
@@ -181,6 +184,8 @@ class Stage:
                 self.alarm_history.append(effect.alarm_id)
             case ClearAlarm():
                 del self.alarms[effect.alarm_id]
+            case AcknowledgeAlarm():
+                self.acknowledged.append(effect)
             case Record():
                 self.records.append(effect)
             case RunSelfTest():
@@ -313,6 +318,32 @@ class Stage:
         self.agree("confirm")
         self.run(2)
         assert self.state is State.INFUSING
+        return self
+
+    def to_loading(self) -> Stage:
+        self.to_confirm()
+        self.agree("confirm")
+        assert self.state is State.LOADING
+        return self
+
+    def to_infusing_at_once(self) -> Stage:
+        """For a plan without a test dose; its load, if it has one, is given before."""
+        if self.plan.load is not None:
+            self.to_loading().no_signs(700, until=State.INFUSING)
+        else:
+            self.to_confirm()
+        assert self.state is State.INFUSING
+        self.agree("confirm")
+        self.run(2)
+        return self
+
+    def no_signs(self, seconds: float, *, until: State | None = None) -> Stage:
+        """Let time pass while somebody answers that there are no signs of toxicity."""
+        end = self.now + seconds
+        while self.now < end and not (until is not None and self.state is until):
+            if self.asked("signs"):
+                self.answer("signs", "none")
+            self.run(min(30.0, end - self.now), until=until)
         return self
 
     def to_recovering(self) -> Stage:
