@@ -172,11 +172,11 @@ def _seen(
         for site in people.drug.sites:
             now[f"site {site.name}"] = people.site_ng_ml(site.name).copy()
         now |= {f"effect {key}": values for key, values in people.effects().items()}
-        seen_now: Any = (people.rest(), people.settled_vitals(), people.vitals())
-        for name, before, after, value in zip(Vitals._fields, *seen_now, strict=True):
-            now[f"vital {name}"] = value
-            now[f"change {name}"] = after - before
-            now[f"part {name}"] = 100.0 * (after / before - 1.0)
+        rest, settled, shown = people.rest(), people.settled_vitals(), people.vitals()
+        for name, before in rest.items():
+            now[f"vital {name}"] = shown[name]
+            now[f"change {name}"] = settled[name] - before
+            now[f"part {name}"] = 100.0 * (settled[name] / before - 1.0)
         seen.append(now)
 
     _walk(people.advance_to, drug, doses, times_s, note)

@@ -26,7 +26,7 @@ from sim.person import Drift, Person, Rest, drawn_person
 from sim.pharmacokinetics import PatientError
 from sim.toxicity import ARREST, CARDIOVASCULAR, SEIZURE, Distress, Toxicity
 from sim.unrest import BITS, CHANNELS, HORIZON_S, LOWEST, SETTLED, STEP, Unrest, memory, mixed
-from sim.vital_signs import Levels, Vitals, vital_signs
+from sim.vital_signs import Levels, vital_signs
 
 Many = Any
 """An array over the members, where a formula written for one person says float: it is only arithmetic."""
@@ -120,19 +120,19 @@ class Population:
             ),
         }
 
-    def vitals(self) -> Vitals:
-        """The true vital signs now; every field an array over the members."""
+    def vitals(self) -> dict[str, Array]:
+        """The true vital signs now, named as in `sim.vital_signs.Vitals`."""
         return self._vitals(self._unrest.at(self.now_s))
 
-    def settled_vitals(self) -> Vitals:
+    def settled_vitals(self) -> dict[str, Array]:
         """The same without drift, swing and noise: what the drug does to each member's rest."""
         return self._vitals(SETTLED)
 
-    def rest(self) -> Vitals:
+    def rest(self) -> dict[str, Array]:
         """The vital signs of each member without any drug."""
         return self._signs(Levels(), Distress(), SETTLED)
 
-    def _vitals(self, unrest: Unrest) -> Vitals:
+    def _vitals(self, unrest: Unrest) -> dict[str, Array]:
         levels = Levels()
         if self._drug == "ketamine":
             site: Many = self.site_ng_ml(self.figures.haemodynamics.site)
@@ -144,10 +144,9 @@ class Population:
             distress = self._poisoning.distress(self.now_s)
         return self._signs(levels, distress, unrest)
 
-    def _signs(self, levels: Levels, distress: Distress, unrest: Unrest) -> Vitals:
+    def _signs(self, levels: Levels, distress: Distress, unrest: Unrest) -> dict[str, Array]:
         signs = vital_signs(self._laws, self.person, levels, distress, unrest)
-        everybody: Many = (self._array(one) for one in signs)
-        return Vitals(*everybody)
+        return {name: self._array(values) for name, values in signs._asdict().items()}
 
     def _only_site(self) -> Many:
         return self.drug.effects_ng_ml[0]
