@@ -122,12 +122,8 @@ def _timed(records: Iterable[Record]) -> Iterator[Moment]:
 
 
 def _states(events: Iterable[Moment], end_s: float) -> Iterator[Span]:
-    name, since = "", 0.0
-    for moment in events:
-        if moment.kind != Kind.STATE:
-            continue
-        if name:
-            yield Span(name, since, moment.at_s)
-        name, since = text_in(moment.record, "to"), moment.at_s
-    if name:
-        yield Span(name, since, end_s)
+    """One span a state record, in order."""
+    entered = [moment for moment in events if moment.kind == Kind.STATE]
+    ends = [*(moment.at_s for moment in entered[1:]), end_s]
+    for moment, until_s in zip(entered, ends, strict=bool(entered)):
+        yield Span(text_in(moment.record, "to") or "unnamed", moment.at_s, until_s)
