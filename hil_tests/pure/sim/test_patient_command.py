@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import subprocess
+import sys
 from typing import Any
 
 import pytest
@@ -331,3 +333,11 @@ def test_a_dose_in_words_means_what_it_says(mg: int, over: int, at: int) -> None
 )
 def test_four_digits_are_shown_without_an_exponent(value: float, text: str) -> None:
     assert four_digits(value) == text
+
+
+def test_a_single_patient_loads_no_array_library() -> None:
+    code = (
+        "import sys, sim.patient_command, sim.world_process\n"
+        "assert not {'numpy', 'rich'} & sys.modules.keys()"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
