@@ -56,7 +56,9 @@ def test_the_four_responses_of_the_simulated_clinician_all_occur_and_break_nothi
         rehearsed, _ = rehearse(seed)
         assert rehearsed.violations == (), f"seed {seed}"
         assert rehearsed.report.outcome.value in {"completed", "rescued"}, f"seed {seed}"
-        assert rehearsed.report.alarms == () or rehearsed.report.response == "anxiety"
+        # Some people answer ketamine with a pressure beyond the limits; nothing else may go wrong.
+        strange = [one for one in rehearsed.report.alarms if not one.startswith("vitals_nibp")]
+        assert not strange or rehearsed.report.response == "anxiety", f"seed {seed}: {strange}"
         responses[rehearsed.report.response] += 1
     print(dict(responses))
     assert set(responses) == {"anxiety", "analgesia", "dissociation", "nothing"}

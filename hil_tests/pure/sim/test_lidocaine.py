@@ -101,6 +101,21 @@ def test_a_seizure_is_a_surge_then_apnoea_and_a_fall_of_saturation_that_comes_la
     assert "seizure" in one.events_s  # it stays recorded
 
 
+def test_a_seizure_lasts_its_time_even_where_the_drug_has_gone() -> None:
+    one = patient()
+    give(one, 390, 200, 200)
+    second = 200
+    while not one.events_s.get("seizure") and second < 400:
+        second += 1
+        one.advance_to(float(second))
+    one.advance_to(one.events_s["seizure"] + 85.0)
+    assert one.drug.effects_ng_ml[0] < 10_000
+    assert one.signs.toxicity == "seizure"
+    one.advance_to(one.events_s["seizure"] + 95.0)
+    assert one.signs.toxicity == "twitching"
+    assert not one.signs.rousable
+
+
 def test_breathing_is_not_back_before_the_drug_is() -> None:
     one = patient()
     give(one, 900, 300, 900)

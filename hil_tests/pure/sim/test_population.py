@@ -126,6 +126,14 @@ def test_a_batch_of_one_body_is_the_single_body() -> None:
     assert batch.effects_ng_ml[0, 0] == pytest.approx(one.effects_ng_ml[0], rel=1e-12)
 
 
+def test_moments_within_one_second_share_its_noise() -> None:
+    many = people("ketamine", 1, 2)
+    many.advance_to(10.25)
+    first = many.vitals()["spo2_pct"]
+    many.advance_to(10.5)
+    assert many.vitals()["spo2_pct"] == pytest.approx(first, abs=0.01)
+
+
 def test_the_step_lengths_that_are_kept_are_bounded() -> None:
     many = people("ketamine", 1, 2)
     for second in range(1, 60):
