@@ -6,6 +6,9 @@ from math import ceil, floor, log10
 
 TIME_STEPS_S = (10, 30, 60, 120, 300, 600, 900, 1200, 1800, 3600, 7200, 14_400, 43_200, 86_400)
 
+LEAST_SPAN = 1e-9
+"""Of the size of the values: a smaller difference between them is none."""
+
 
 def step_for(span: float, count: int) -> float:
     """The smallest of 1, 2 and 5 times a power of ten that divides ``span`` into ``count`` at most."""
@@ -18,8 +21,8 @@ def step_for(span: float, count: int) -> float:
 
 def rounded(low: float, high: float, count: int) -> tuple[float, float, float]:
     """The range widened to round numbers, and the step between its ticks."""
-    if high <= low:
-        high = low + 1.0
+    if high - low < LEAST_SPAN * max(1.0, abs(low), abs(high)):
+        high = low + max(1.0, abs(low))
     step = step_for(high - low, count)
     return floor(low / step + 1e-9) * step, ceil(high / step - 1e-9) * step, step
 
@@ -38,4 +41,5 @@ def tick_text(value: float, step: float) -> str:
 
 def time_step(end_s: float, count: int) -> float:
     """A step in seconds that people count in, with at most ``count`` of them up to ``end_s``."""
-    return next((float(s) for s in TIME_STEPS_S if s * count >= end_s), float(TIME_STEPS_S[-1]))
+    steps = (float(s) for s in TIME_STEPS_S if s * count >= end_s)
+    return next(steps, step_for(end_s, count))

@@ -15,6 +15,9 @@ from controller.report.story import Moment
 GAP_S = 10.0
 """Values further apart than this are not joined: the age at which vitals count as none."""
 
+BEYOND = 1e9
+"""No quantity of a visit is as large as this in its unit; such a value is drawn as none."""
+
 TOLERANCE_PX = 0.15
 """How far a thinned line may be from the true one."""
 
@@ -45,7 +48,7 @@ def runs(
     found: list[Run] = []
     current: list[Point] = []
     for moment in samples:
-        here = number_in(moment.record, key)
+        here = _plausible(number_in(moment.record, key))
         paused = bool(current) and moment.at_s - current[-1].x > GAP_S
         if current and (here is None or paused):
             found.append(tuple(current))
@@ -53,6 +56,10 @@ def runs(
         if here is not None:
             current.append(Point(moment.at_s, value(here)))
     return (*found, tuple(current)) if current else tuple(found)
+
+
+def _plausible(value: float | None) -> float | None:
+    return None if value is None or abs(value) > BEYOND else value
 
 
 def extent(of: Iterable[Run]) -> tuple[float, float] | None:

@@ -15,6 +15,9 @@ from dataclasses import dataclass
 from controller.log_format import Kind, Prefix, Record
 from controller.report.reading import number_in, text_in
 
+SPEED_MAX = 1e4
+"""Far beyond what a scaled run can do; a log that says more is not believed in this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
@@ -112,6 +115,7 @@ def _timed(records: Iterable[Record]) -> Iterator[Moment]:
         ts_ms = number_in(record, "ts") or 0.0
         if not boot:
             speed = number_in(record, "speed") or 1.0
+            speed = speed if 0 < speed <= SPEED_MAX else 1.0
             base_s = -mono_s
         elif boot != record.get("boot"):
             gap_s = max(0.0, (ts_ms - label_ms) / 1000 * speed)
