@@ -56,7 +56,7 @@ def wide(end_s: float) -> Sheet:
 
 def narrow(end_s: float) -> Sheet:
     """For a telephone; there is no pointer to hover with."""
-    return Sheet("narrow", 370, 34, 6, 6, end_s, hovers=False)
+    return Sheet("narrow", 330, 32, 4, 6, end_s, hovers=False)
 
 
 def drawn(figure: Figure, sheet: Sheet) -> Html:

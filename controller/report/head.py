@@ -176,6 +176,7 @@ def _drug(story: Story) -> list[tuple[str, Child]]:
     syringe = text_in(story.header, "syringe")
     return [
         ("Drug", text_in(story.header, "drug")),
+        ("Profile", words(text_in(story.header, "profile"))),
         ("Concentration", _with_unit(story, "concentration_mg_ml", "mg/mL")),
         ("Syringe", f"{syringe}, {diameter} inside" if syringe and diameter else syringe),
         ("Loaded", _with_unit(story, "loaded_ml", "mL")),

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from controller.log_format import RESERVED, Record
 from controller.report import clock
 from controller.report.drawing import drawn, narrow, wide
 from controller.report.figure import Figure
 from controller.report.head import number_of
 from controller.report.markup import Child, Html, element, together
 from controller.report.plots import limits_of
-from controller.report.reading import number_in, words
+from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, section, table, two_lines
-from controller.wording import split_unit
+from controller.wording import quantity, split_unit
 
+LOGS_OWN = RESERVED | {"by"}
 VITALS = (
     ("hr_bpm", "Heart rate"),
     ("nibp_sys_mmhg", "Systolic pressure"),
@@ -111,9 +113,8 @@ def _when(story: Story, moment: Moment, value: float) -> Html:
 
 def score_part(story: Story) -> Html:
     """Scores before and after, and what followed later."""
-    found = list(story.of_kind("baseline", "recovery", "discharge", "follow_up", "rescue"))
-    scored = [m for m in found if m.kind in {"baseline", "recovery"}]
-    if not found:
+    scored = list(story.of_kind("baseline", "recovery"))
+    if not scored and not story.later:
         return together()
     keys = dict.fromkeys(
         key for m in scored for key in m.record if key.endswith(("_0_10", "_0_4", "_0_3", "_ok"))
@@ -123,7 +124,17 @@ def score_part(story: Story) -> Html:
         columns = ("Score", *(f"{words(m.kind)}, {clock.at(m.at_s)}" for m in scored))
         rows = [(_score_name(key), *(_score(m, key) for m in scored)) for key in keys]
         parts.append(table("As entered by the person who answered.", columns, rows, look="scores"))
+    if story.later:
+        told = [(clock.date(number_in(r, "ts")), text_in(r, "by"), _told(r)) for r in story.later]
+        caption = "Told after the visit, and kept beside the sealed log."
+        parts.append(table(caption, ("When", "By", "What"), told))
     return section("scores", "Pain, mood and recovery, before and after", parts)
+
+
+def _told(record: Record) -> str:
+    """Everything a follow-up says, each value with its unit."""
+    facts = (quantity(key, value) for key, value in record.items() if key not in LOGS_OWN)
+    return ", ".join(f"{name} {shown}" for name, shown in facts if shown)
 
 
 def _score_name(key: str) -> str:

@@ -70,6 +70,8 @@ class Story:
     states: tuple[Span, ...]
     end_s: float
     seal: Seal
+    later: tuple[Record, ...] = ()
+    """What was told after the visit, beside the sealed log."""
 
     def of_kind(self, *kinds: str) -> Iterator[Moment]:
         """The events of these kinds, in order."""
@@ -91,8 +93,8 @@ class Story:
         return next((m.record for m in self.of_kind(Kind.FOOTER)), {})
 
 
-def tell(prefix: Prefix, file: str) -> Story:
-    """The story of the part of a log that can be believed."""
+def tell(prefix: Prefix, file: str, later: Iterable[Record] = ()) -> Story:
+    """The story of the part of a log that can be believed, and of what was told after it."""
     moments = tuple(_timed(prefix.records))
     end_s = max((moment.at_s for moment in moments), default=0.0)
     events = tuple(moment for moment in moments if moment.kind != Kind.SAMPLE)
@@ -104,6 +106,7 @@ def tell(prefix: Prefix, file: str) -> Story:
         states=tuple(_states(events, end_s)),
         end_s=end_s,
         seal=seal,
+        later=tuple(later),
     )
 
 

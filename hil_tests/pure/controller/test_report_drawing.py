@@ -147,7 +147,7 @@ def test_names_above_never_overlap() -> None:
     ]
     assert 3 <= len(places) < 30
     assert all(x + width <= after for (x, width), (after, _) in pairwise(places))
-    assert places[-1][0] + places[-1][1] <= 370
+    assert places[-1][0] + places[-1][1] <= 330
 
 
 def test_only_the_wide_picture_has_places_to_hover_over() -> None:

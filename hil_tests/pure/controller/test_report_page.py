@@ -358,3 +358,16 @@ def _poisoned(entry: Entry) -> Entry:
     at_s, kind, data = entry
     worse = {key: HOSTILE if isinstance(value, str) else value for key, value in data.items()}
     return at_s, kind, worse
+
+
+def test_what_was_told_days_later_stands_beside_the_scores() -> None:
+    later: dict[str, Scalar] = {
+        "ts": 1_795_939_521_000,
+        "kind": "followup",
+        "benefit_h": 60.0,
+        "side_effects": HOSTILE,
+        "by": "nurse B",
+    }
+    found = Reader(html_of(longest_valid_prefix(log_bytes(VISIT)), "x.jsonl", [later]))
+    assert "2026-11-29 08:05:21 UTC nurse B benefit 60 h, side effects </title>" in found.text
+    assert found.tags <= ALLOWED
