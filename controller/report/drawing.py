@@ -224,7 +224,8 @@ class _Frame:
         text = f"{first.y:.4g} {self.panel.unit}"
         left, right = self.at(first), self.at(last)
         if _length(text) < right.x - left.x:
-            return _text(left.x + 4, left.y - 5, text, "height")
+            above = left.y - 14 >= self.top  # under the title there is no room above the line
+            return _text(left.x + 4, left.y + (-5 if above else 12), text, "height")
         return _text(right.x + 5, left.y + 11, text, "height")
 
     def _band(self, run: Run, colour: int) -> list[Html]:
