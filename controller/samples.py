@@ -32,13 +32,15 @@ class Samples(Observer):
 
     def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
         identity = runner.hand.identity
-        if identity is not None and not _same(identity, self._met):
+        if identity is not None and not runner.finished.done() and not _same(identity, self._met):
             self._met = identity
             runner.record(
                 "pump", {"firmware": identity.firmware, "serial_number": identity.serial_number}
             )
 
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
+        if runner.finished.done():
+            return  # the monitor goes on for a moment; nothing may follow the footer of the log
         account = runner.visit.account
         record: dict[str, Scalar] = {
             "t_s": round(runner.loop.time() - runner.started_at, 3),
