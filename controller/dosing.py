@@ -16,6 +16,16 @@ HOLD_EFFECT_STEP_UG = 100
 """A dose from the model is rounded down to 0.1 mg: more digits would pretend to a precision."""
 
 
+TWICE_PCT = 0.1
+"""How far two ways of reckoning may differ (smart-pump practice: dose to rate is checked twice)."""
+LAST_DIGIT = 1e-5
+"""In mL and mL/h; ten times the integers' own resolution, and nothing any pump could tell."""
+
+
+class DosingError(ArithmeticError):
+    """Two ways of reckoning volume and rate disagree: a fault of ours, and nothing may start."""
+
+
 @dataclass(frozen=True, slots=True)
 class Programme:
     """A dose as the pump will be told it; ``arithmetic`` is one line per step of the computation."""
@@ -38,6 +48,7 @@ def programme(dose: Mass, concentration: Concentration, duration: Duration) -> P
     """``dose`` over ``duration``: at most that dose, in at least that time."""
     volume = dose.at(concentration)
     rate = volume.over(duration)
+    check_twice(dose.mg, concentration.mg_ml, duration.s, volume.ml, rate.ml_h)
     return Programme(
         dose,
         volume,
@@ -47,6 +58,21 @@ def programme(dose: Mass, concentration: Concentration, duration: Duration) -> P
             f"rate = {volume} / {duration.min:g} min = {rate}",
         ),
     )
+
+
+def check_twice(
+    dose_mg: float, conc_mg_ml: float, duration_s: float, volume_ml: float, rate_ml_h: float
+) -> None:
+    """Reckon volume and rate once more, in floats; raises `DosingError` where the two ways differ.
+
+    0.1 % and the last digit of a volume or rate are allowed: the integers round down.
+    """
+    for name, other, value in (
+        ("volume_ml", dose_mg / conc_mg_ml, volume_ml),
+        ("rate_ml_h", dose_mg / conc_mg_ml * 3600.0 / duration_s, rate_ml_h),
+    ):
+        if abs(other - value) > TWICE_PCT / 100 * other + LAST_DIGIT:
+            raise DosingError(f"{name} = {value:g} by one way and {other:g} by another")
 
 
 def remainder(volume: Volume, rate: Rate, concentration: Concentration) -> Programme:

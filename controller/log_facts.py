@@ -23,6 +23,7 @@ def visit_facts(plan: Plan) -> dict[str, Scalar]:
         "age_years": plan.subject.age_years,
         "height_cm": plan.subject.height_cm,
         "drug": plan.drug,
+        "profile": plan.profile,
         "concentration_mg_ml": plan.concentration.mg_ml,
         "syringe": plan.syringe.name,
         "syringe_diameter_mm": plan.syringe.diameter_um / 1_000,

@@ -7,13 +7,16 @@ as if a person had typed it, and given only when a person confirms it.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 
-from controller.plan import Proposal
+from controller.plan import Plan, Proposal
 from controller.procedure.effects import Outcome
 from controller.procedure.visit import Kind
 from controller.replay import Replayed, ReplayError, replay
 from firmware_bridge.quantities import Concentration, Mass, QuantityError, Volume
 
+RULE = "previous"
+"""The infusion rule that asks for an earlier visit."""
 STEP_UG = 100
 """A dose that was cut short is proposed rounded down to 0.1 mg."""
 WHOLE_PCT = 99
@@ -38,6 +41,22 @@ def proposal_from(records: Iterable[Mapping[str, object]]) -> Proposal:
     session, drug = str(header.get("session", "?")), str(header["drug"])
     lines, dose = _carried(visit, concentration)
     return Proposal(session, drug, dose, (f"earlier session {session}", *lines, *_benefit(log)))
+
+
+def with_previous(plan: Plan, name: str, records: Iterable[Mapping[str, object]]) -> Plan:
+    """The plan with the proposal of the log called ``name``.  Raises `PreviousError`."""
+    if plan.infusion.name != RULE:
+        raise PreviousError(
+            f"{plan.name}: rule {plan.infusion.name} takes no dose from an earlier visit; "
+            f"only rule {RULE} does"
+        )
+    try:
+        proposal = proposal_from(records)
+    except PreviousError as error:
+        raise PreviousError(f"{name}: {error}") from error
+    if proposal.drug != plan.drug:
+        raise PreviousError(f"{name}: that visit was with {proposal.drug}, this one is {plan.drug}")
+    return replace(plan, previous=proposal)
 
 
 def _carried(visit: Replayed, concentration: Concentration) -> tuple[list[str], Mass | None]:

@@ -23,6 +23,11 @@ def as_text(records: Iterable[Record], *, samples: bool = False) -> str:
     return "".join(f"{line}\n" for line in _lines(records, samples=samples))
 
 
+def as_line(record: Record) -> str:
+    """One record that has no place in the time of the visit, such as a later follow-up."""
+    return f"later  {_sentence(record)}\n"
+
+
 def as_json_lines(records: Iterable[Record], *, samples: bool = True) -> Iterator[str]:
     """The log as one flat JSON object a line, without the hashes."""
     for record in records:

@@ -1,8 +1,8 @@
-"""The session log: verify its hash chain, or show what happened.
+"""The session log: verify its hash chain, show what happened, or enter how long it helped.
 
 verify says whether every record is intact and chained; it finds damage, it is no proof against the
 owner of the machine.  show prints a timeline, or with --json every record as one line; with --html it
-writes the report of the visit instead.
+writes the report of the visit instead.  followup writes an entry beside the log.
 """
 
 from __future__ import annotations
@@ -13,7 +13,9 @@ import sys
 from pathlib import Path
 
 from controller import event_log, show_log
+from controller.cli import log_followup
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
+from controller.followup import beside, follow_ups
 from controller.log_format import Prefix
 from controller.report.write import html_of
 
@@ -21,7 +23,7 @@ LATER = ("export", "replay")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("action", choices=("verify", "show", *LATER))
+    parser.add_argument("action", choices=("verify", "show", "followup", *LATER))
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--samples", action="store_true", help="show: the one-second samples too")
     parser.add_argument(
@@ -31,13 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="show: write the report of the visit to this file",
     )
     parser.add_argument("--json", action="store_true", help="JSON on stdout")
+    log_followup.add_options(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     if arguments.action in LATER:
         raise Usage(f"{arguments.action}: not part of this version")
     try:
-        return _verify(arguments) if arguments.action == "verify" else _show(arguments)
+        return ACTIONS[arguments.action](arguments)
     except OSError as error:
         raise Usage(f"{arguments.file}: {error.strerror or error}") from error
 
@@ -71,6 +74,9 @@ def _show(arguments: argparse.Namespace) -> int:
             sys.stdout.write(json.dumps(record) + "\n")
     else:
         sys.stdout.write(show_log.as_text(prefix.records, samples=arguments.samples))
+        later = beside(arguments.file)
+        for entry in follow_ups(later.read_bytes() if later.exists() else b""):
+            sys.stdout.write(show_log.as_line(entry))
     if prefix.reason:
         sys.stderr.write(f"{arguments.file}: what follows cannot be believed: {prefix.reason}\n")
         return ENDED_BADLY
@@ -80,8 +86,14 @@ def _show(arguments: argparse.Namespace) -> int:
 def _write(arguments: argparse.Namespace, prefix: Prefix) -> None:
     """The report, and where it is."""
     try:
-        arguments.html.write_text(html_of(prefix, arguments.file.name), encoding="utf-8")
+        later = beside(arguments.file)
+        told = follow_ups(later.read_bytes() if later.exists() else b"")
+        page = html_of(prefix, arguments.file.name, told)
+        arguments.html.write_text(page, encoding="utf-8")
     except OSError as error:
         raise Usage(f"--html {arguments.html}: {error.strerror or error}") from error
     line = json.dumps({"report": str(arguments.html)}) if arguments.json else arguments.html
     sys.stdout.write(f"{line}\n")
+
+
+ACTIONS = {"verify": _verify, "show": _show, "followup": log_followup.run}

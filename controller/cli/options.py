@@ -2,28 +2,56 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from controller.cli.clinicians import Script, SimulatedClinician
 from controller.cli.outcome import Usage
-from controller.event_log import next_session
+from controller.event_log import next_session, read
 from controller.library import LibraryError
+from controller.log_format import Record
 from controller.operators import ScriptError, load_script
 from controller.plan import Plan, PlanError, load_plan
+from controller.previous import PreviousError, with_previous
 
 if TYPE_CHECKING:
     from controller.cli.rehearsal import MakeOperator, Stage
     from controller.runner import Operator
 
 
-def existing_plan(procedure: str) -> Plan:
-    """The plan of a procedure.  Raises `Usage` with the one line that says what is wrong."""
+def existing_plan(procedure: str, previous: Path | None = None) -> Plan:
+    """The plan of a procedure, with what the log ``previous`` proposes for it.
+
+    Raises `Usage` with the one line that says what is wrong.
+    """
     try:
-        return load_plan(procedure)
-    except (PlanError, LibraryError) as error:
+        plan = load_plan(procedure)
+        return plan if previous is None else with_previous(plan, *_records(previous))
+    except (PlanError, LibraryError, PreviousError) as error:
         raise Usage(str(error)) from error
+
+
+def add_previous(parser: argparse.ArgumentParser) -> None:
+    """The option that names an earlier visit."""
+    parser.add_argument(
+        "--previous",
+        type=Path,
+        metavar="LOG",
+        help="an earlier session log, whose dose is proposed (ketamine-follow-up)",
+    )
+
+
+def _records(log: Path) -> tuple[str, tuple[Record, ...]]:
+    """Name and records of a log that is intact and was ended."""
+    try:
+        prefix = read(log)
+    except OSError as error:
+        raise Usage(f"--previous {log}: {error.strerror or error}") from error
+    if prefix.reason or not prefix.sealed:
+        raise Usage(f"--previous {log}: {prefix.reason or 'the session did not end'}")
+    return str(log), prefix.records
 
 
 def make_operator(choice: str) -> MakeOperator:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
 
@@ -82,6 +82,8 @@ class Stage:
     observers: tuple[Observer, ...] = ()
     recovered: Recovered | None = None
     on_runner: Callable[[Runner], None] = lambda _runner: None
+    disturb: Callable[[Mapping[str, object]], Mapping[str, object]] = lambda line: line
+    """What a line of the monitor becomes on its way to the controller."""
     wire: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
     bridges: list[asyncio.Task[bool]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -240,7 +242,9 @@ class Stage:
         )
         far.start(world.hear, lambda _cause: world.stop())
         self.vitals = VitalsLink(
-            near, runner.vitals_arrived, lambda: runner.post(told.VitalsLost())
+            near,
+            lambda line: runner.vitals_arrived(self.disturb(line)),
+            lambda: runner.post(told.VitalsLost()),
         )
         runner.observers.append(TellWorld(self.vitals, reports=False))
         self.world = world
@@ -263,7 +267,12 @@ class Stage:
                 self.plan.name,
                 self.plan.procedure_sha256,
                 simulated=True,
-                extra={"pump": PUMP, "clock": "virtual", "seed": self.seed, **visit_facts(self.plan)},
+                extra={
+                    "pump": PUMP,
+                    "clock": "virtual",
+                    "seed": self.seed,
+                    **visit_facts(self.plan),
+                },
             )
             log = EventLog.create(
                 self.storage,

@@ -12,7 +12,13 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from controller.cli.options import existing_plan, make_operator, progress_line, write_log
+from controller.cli.options import (
+    add_previous,
+    existing_plan,
+    make_operator,
+    progress_line,
+    write_log,
+)
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.rehearsal import Rehearsed, Stage
 from controller.cli.report_file import report_beside
@@ -32,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator", default="auto", metavar="auto|FILE", help="who answers (default: auto)"
     )
+    add_previous(parser)
     parser.add_argument("--faults", metavar="FILE|random", help="not part of this version")
     parser.add_argument(
         "--log-dir", type=Path, metavar="DIR", help="write the session log and its report here"
@@ -44,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise Usage(f"--faults {arguments.faults}: fault scripts are not part of this version")
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
-    plan = existing_plan(arguments.procedure)
+    plan = existing_plan(arguments.procedure, arguments.previous)
     stage = Stage(plan, arguments.seed, make_operator(arguments.operator))
     began = perf_counter()
     rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from controller.cli.live import Ended, LiveVisit
 from controller.cli.live_parts import LiveSpec, stretched
-from controller.cli.options import existing_plan, make_operator
+from controller.cli.options import add_previous, existing_plan, make_operator
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.report_file import report_beside
@@ -52,6 +52,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator", default="auto", metavar="prompt|auto|FILE", help="who answers (default: auto)"
     )
+    add_previous(parser)
     parser.add_argument("--vitals", default="sim", metavar="sim|replay:FILE.csv")
     parser.add_argument(
         "--mqtt",
@@ -97,7 +98,7 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
     """Everything that was asked for, or `Usage` before anything is started."""
     if arguments.page != "off":
         raise Usage(f"--page {arguments.page}: the live page is not part of this version")
-    plan = existing_plan(arguments.procedure)
+    plan = existing_plan(arguments.procedure, arguments.previous)
     try:
         device, pump = checked_device(arguments.device), parse_pump_url(arguments.pump)
     except ConfigurationError as error:

@@ -121,6 +121,8 @@ def _by_previous(plan: Plan) -> RuleResult:
 def _propose(draft: Draft, dose: Mass, arithmetic: tuple[str, ...]) -> None:
     plan = draft.visit.plan
     order = programme(dose, plan.concentration, plan.infusion.duration)
+    for line in order.arithmetic:
+        draft.record("arithmetic", line=line)
     shown = Programme(order.mass, order.volume, order.rate, (*arithmetic, *order.arithmetic))
     title = f"Infuse {dose} {plan.drug} over {plan.infusion.duration.min:g} min?"
     _offer(draft, shown, title, changeable=True)

@@ -32,7 +32,11 @@ def test_the_confirmation_shows_the_arithmetic(stage: Stage) -> None:
     for part in ("2.5 x required dose 10 mg = 25 mg", "= 2.5 mL", "45 min = 3.333333 mL/h"):
         assert part in text
     lines = [r.data["line"] for r in stage.records if r.kind == "arithmetic"]
-    assert lines == ["rule multiple: 2.5 x required dose 10 mg = 25 mg"]
+    assert lines == [
+        "rule multiple: 2.5 x required dose 10 mg = 25 mg",
+        "volume = 25 mg / 10 mg/mL = 2.5 mL",
+        "rate = 2.5 mL / 45 min = 3.333333 mL/h",
+    ]
 
 
 def test_the_rule_hold_effect_gives_about_fifteen_mg_after_ten(stage: Stage) -> None:

@@ -88,6 +88,11 @@ class Visit:
     questions: dict[int, Question] = field(default_factory=dict)
     answers: list[tuple[int, Answer]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
+    seen: list[str] = field(default_factory=list)
+
+    def acknowledge(self, by: str, alarm_id: str = "") -> None:
+        del alarm_id
+        self.seen.append(by)
 
     def answer(self, question_id: int, answer: Answer, by: str) -> None:
         del by
@@ -421,3 +426,17 @@ def test_lines_of_a_pipe_wait_for_their_questions() -> None:
     terminal.prompt.closed(RESPONSE.id)
     terminal.ask(CONFIRM, read=False)
     assert [answer.choice for _, answer in terminal.visit.answers] == ["dissociation", "confirm"]
+
+
+def test_ack_says_that_the_alarms_are_seen_and_answers_no_question() -> None:
+    terminal = Terminal(CONFIRM)
+    assert terminal.type("ACK") == []
+    assert terminal.visit.seen == [terminal.prompt.name]
+    assert terminal.prompt.current is CONFIRM
+    assert terminal.said == []
+
+
+def test_alarms_can_be_acknowledged_while_nothing_is_asked() -> None:
+    terminal = Terminal()
+    terminal.type("ack")
+    assert terminal.visit.seen
