@@ -69,7 +69,7 @@ def check_twice(
     """
     for name, other, value in (
         ("volume_ml", dose_mg / conc_mg_ml, volume_ml),
-        ("rate_ml_h", dose_mg / conc_mg_ml * 3600.0 / duration_s, rate_ml_h),
+        ("rate_ml_h", volume_ml * 3600.0 / duration_s, rate_ml_h),
     ):
         if abs(other - value) > TWICE_PCT / 100 * other + LAST_DIGIT:
             raise DosingError(f"{name} = {value:g} by one way and {other:g} by another")

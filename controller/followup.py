@@ -89,9 +89,11 @@ def more(log: Prefix, name: str, existing: bytes, entry: FollowUp, ts_ms: int) -
     return lines + line
 
 
-def follow_ups(existing: bytes) -> list[Record]:
-    """The entries, as far as they can be believed."""
-    return [r for r in longest_valid_prefix(existing).records if r["kind"] == KIND]
+def follow_ups(existing: bytes, log: Prefix) -> list[Record]:
+    """The entries about this log, as far as they can be believed; none where they are about another."""
+    records = longest_valid_prefix(existing).records
+    about = records[0].get("log_h") if records else ""
+    return [r for r in records if r["kind"] == KIND and about == log.h.decode()]
 
 
 def _same_log(header: Record, log: Prefix, name: str) -> None:

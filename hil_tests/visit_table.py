@@ -17,7 +17,8 @@ from controller.alarms import ALARMS, FIRST_SET
 from controller.cli.options import make_operator
 from controller.cli.rehearsal import Stage
 from controller.procedure.table import State
-from hil_tests.visit_scenes import BUDGET_S, PROCEDURES, SCENES, WAYS, Reached, plan_of, play
+from hil_tests.visit_scenes import SCENES
+from hil_tests.visit_stage import BUDGET_S, PROCEDURES, WAYS, Reached, plan_of, play
 from sim.virtual_loop import run_virtual
 
 

@@ -16,7 +16,7 @@ from controller import event_log, show_log
 from controller.cli import log_followup
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.followup import beside, follow_ups
-from controller.log_format import Prefix
+from controller.log_format import Prefix, Record
 from controller.report.write import html_of
 
 LATER = ("export", "replay")
@@ -74,8 +74,7 @@ def _show(arguments: argparse.Namespace) -> int:
             sys.stdout.write(json.dumps(record) + "\n")
     else:
         sys.stdout.write(show_log.as_text(prefix.records, samples=arguments.samples))
-        later = beside(arguments.file)
-        for entry in follow_ups(later.read_bytes() if later.exists() else b""):
+        for entry in _later(arguments.file, prefix):
             sys.stdout.write(show_log.as_line(entry))
     if prefix.reason:
         sys.stderr.write(f"{arguments.file}: what follows cannot be believed: {prefix.reason}\n")
@@ -83,12 +82,16 @@ def _show(arguments: argparse.Namespace) -> int:
     return DONE
 
 
+def _later(log: Path, prefix: Prefix) -> list[Record]:
+    """What was told after the visit, from the file beside its log."""
+    path = beside(log)
+    return follow_ups(path.read_bytes() if path.exists() else b"", prefix)
+
+
 def _write(arguments: argparse.Namespace, prefix: Prefix) -> None:
     """The report, and where it is."""
     try:
-        later = beside(arguments.file)
-        told = follow_ups(later.read_bytes() if later.exists() else b"")
-        page = html_of(prefix, arguments.file.name, told)
+        page = html_of(prefix, arguments.file.name, _later(arguments.file, prefix))
         arguments.html.write_text(page, encoding="utf-8")
     except OSError as error:
         raise Usage(f"--html {arguments.html}: {error.strerror or error}") from error

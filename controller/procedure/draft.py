@@ -228,6 +228,7 @@ class Draft:
         """A severe sign, or a person's word: no more of the drug in this visit."""
         self.record("response", response="toxicity", sign=sign, by=by)
         self.chart(response="toxicity", rescued=True)
+        self.clear_alarm("toxicity_sign")  # an early sign may have raised it: now it says more
         self.raise_alarm(
             "toxicity_sign", f"toxicity: {sign.replace('_', ' ') or 'as a person says'}"
         )

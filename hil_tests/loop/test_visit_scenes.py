@@ -17,16 +17,8 @@ from controller.cli.screen import Screen
 from controller.procedure.table import DELIVERING, State
 from controller.runner import Observer, Runner
 from controller.telemetry import Message
-from hil_tests.visit_scenes import (
-    BUDGET_S,
-    PROCEDURES,
-    SCENES,
-    WAYS,
-    Scene,
-    acknowledged,
-    plan_of,
-    play,
-)
+from hil_tests.visit_scenes import SCENES
+from hil_tests.visit_stage import BUDGET_S, PROCEDURES, WAYS, Scene, acknowledged, plan_of, play
 from sim.virtual_loop import run_virtual
 
 SEEDS = range(4)

@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.dosing import hold_effect, multiple, programme, remainder
+from controller.dosing import (
+    DosingError,
+    by_weight,
+    check_twice,
+    hold_effect,
+    multiple,
+    programme,
+    remainder,
+)
 from controller.effect_model import (
     CARDIOVASCULAR_HALF_LIFE_MIN,
     Dose,
@@ -148,3 +156,33 @@ def test_a_remainder_keeps_volume_and_rate(nl: int, nl_h: int) -> None:
 @given(st.integers(0, 20_000), st.integers(100, 10_000))
 def test_a_multiple_is_rounded_down(ug: int, k_milli: int) -> None:
     assert multiple(Mass(ug), k_milli).mass.ug * 1_000 <= ug * k_milli
+
+
+@pytest.mark.parametrize(
+    ("volume_ml", "rate_ml_h", "why"),
+    [
+        (2.5, 3.333333, ""),
+        (2.4975, 3.33, ""),
+        (2.49, 3.32, "volume_ml = 2.49 by one way and 2.5 by another"),
+        (25.0, 33.33333, "volume_ml"),
+        (2.5, 33.33333, "rate_ml_h = 33.3333 by one way and 3.33333 by another"),
+        (2.5, 0.0, "rate_ml_h"),
+    ],
+)
+def test_volume_and_rate_are_reckoned_twice_by_different_ways(
+    volume_ml: float, rate_ml_h: float, why: str
+) -> None:
+    if not why:
+        check_twice(25.0, 10.0, 2_700.0, volume_ml, rate_ml_h)
+        return
+    with pytest.raises(DosingError, match=why):
+        check_twice(25.0, 10.0, 2_700.0, volume_ml, rate_ml_h)
+
+
+def test_a_dose_by_weight_shows_the_weight_it_counts_with() -> None:
+    result = by_weight("per_kg", 3_000, 70_500, Duration.from_min(45), ideal=False)
+    assert result.mass == Mass.from_mg(211.5)
+    assert result.arithmetic == ("rule per_kg: 3 mg/kg x 70.5 kg = 211.5 mg",)
+    rate = by_weight("rate_per_kg", 1_500, 65_000, Duration.from_min(90), ideal=True)
+    assert rate.mass == Mass.from_mg(146.25)
+    assert "65 kg (ideal body weight) = 97.5 mg in an hour" in rate.arithmetic[0]

@@ -48,7 +48,7 @@ def test_a_second_entry_is_chained_to_the_first() -> None:
     first = more(LOG, "log.jsonl", b"", ENTRY, 2_000)
     both = first + more(LOG, "log.jsonl", first, FollowUp(0.0, "nurse"), 3_000)
     assert verify(both).ok
-    assert [r["benefit_h"] for r in follow_ups(both)] == [60.0, 0.0]
+    assert [r["benefit_h"] for r in follow_ups(both, LOG)] == [60.0, 0.0]
 
 
 @pytest.mark.parametrize(
@@ -79,6 +79,8 @@ def test_a_visit_that_did_not_end_or_a_damaged_log_has_no_follow_up() -> None:
 def test_the_follow_ups_of_another_log_are_not_continued() -> None:
     other = longest_valid_prefix(sealed("S-0002"))
     written = more(other, "other.jsonl", b"", ENTRY, 2_000)
+    assert follow_ups(written, other)
+    assert follow_ups(written, LOG) == []
     with pytest.raises(FollowUpError, match="about another log"):
         more(LOG, "log.jsonl", written, ENTRY, 3_000)
     with pytest.raises(FollowUpError, match="damaged"):
@@ -87,7 +89,7 @@ def test_the_follow_ups_of_another_log_are_not_continued() -> None:
 
 @given(st.binary(max_size=200))
 def test_any_bytes_beside_a_log_are_follow_ups_or_an_error(raw: bytes) -> None:
-    assert follow_ups(raw) == []
+    assert follow_ups(raw, LOG) == []
     if raw:
         with pytest.raises(FollowUpError):
             more(LOG, "log.jsonl", raw, ENTRY, 2_000)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from controller.limits import per_kg
 from controller.procedure.effects import StartBolus, StartInfusion
 from controller.procedure.events import (
     EmergencyStopRequested,
@@ -25,8 +26,12 @@ from firmware_bridge.messages import Ending, PumpAlarm
 from firmware_bridge.quantities import Mass
 from hil_tests.pure.controller.visit_driver import GOOD, LIBRARY, Stage, shipped_plan
 
-HARD = Mass.from_mg(70)  # 1 mg/kg at 70 kg, below the absolute 80 mg
 PLAN = shipped_plan()
+PLANS = {
+    "lidocaine": shipped_plan("lidocaine-chronic-pain"),
+    "load": shipped_plan("lidocaine-peri-operative"),
+    "follow-up": shipped_plan("ketamine-follow-up"),
+}
 
 mishaps: st.SearchStrategy[Event] = st.sampled_from(
     [
@@ -112,7 +117,8 @@ def check(stage: Stage, rescued_before: bool) -> None:
             assert delivery.delivered <= programmed <= delivery.volume
         assert delivery.volume.mass_at(account.concentration) <= delivery.mass
     given_ = account.given(stage.now)
-    assert given_.visit <= HARD
+    limits, weight_g = stage.plan.limits, stage.plan.dosing_weight_g
+    assert given_.visit <= min(limits.visit_hard, per_kg(limits.visit_hard_ug_kg, weight_g))
     assert given_.test <= Mass.from_mg(20)
     if rescued_before:
         assert stage.state not in DELIVERING
@@ -124,13 +130,20 @@ def check(stage: Stage, rescued_before: bool) -> None:
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.sampled_from(["begin", "observing", "infusing"]), st.lists(steps, max_size=14))
+@given(
+    st.sampled_from(["begin", "observing", "infusing", "lidocaine", "load", "follow-up"]),
+    st.lists(steps, max_size=14),
+)
 def test_delivered_programmed_ordered_and_limit_stay_in_this_order(
     where: str, played: list[tuple[str, object]]
 ) -> None:
-    stage = Stage(PLAN)
-    if where == "begin":
+    stage = Stage(PLANS.get(where, PLAN))
+    if where in ("begin", "follow-up"):
         stage.feed(Started())
+    elif where == "lidocaine":
+        stage.to_infusing_at_once()
+    elif where == "load":
+        stage.to_loading()
     elif where == "observing":
         stage.to_observing()
     else:
