@@ -64,7 +64,6 @@ _ROWS = (
     AlarmRow("vitals_nibp_sys_mmhg", _BODY, _H, _LATCHES, "Systolic pressure", _HELD),
     AlarmRow("vitals_nibp_dia_mmhg", _BODY, _H, _LATCHES, "Diastolic pressure", _HELD),
     AlarmRow("vitals_spo2_pct_warn", _BODY, _L, _ENDS, "Oxygen saturation", _TOLD),
-    AlarmRow("vitals_etco2_mmhg", _BODY, _H, _LATCHES, "End-tidal CO2", _HELD),
     AlarmRow("ventilation_spo2_pct", _BODY, _H, _LATCHES, "SpO2 after midazolam", _TOLD),
     AlarmRow("ventilation_rr_bpm", _BODY, _H, _LATCHES, "Respiratory rate after midazolam", _TOLD),
     AlarmRow("ventilation_etco2_mmhg", _BODY, _H, _LATCHES, "EtCO2 after midazolam", _TOLD),
