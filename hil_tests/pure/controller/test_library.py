@@ -261,6 +261,11 @@ def test_three_mg_per_kg_over_half_an_hour_exceeds_nothing() -> None:
     assert lidocaine(210, 29.9)[1] == ["infusion duration 1794 s is below 1800 s"]
 
 
+def test_four_hours_are_the_longest_infusion_for_chronic_pain() -> None:
+    assert lidocaine(210, 240)[1] == []
+    assert lidocaine(210, 241)[1] == ["infusion duration 14460 s is above 14400 s"]
+
+
 def test_five_mg_per_kg_take_forty_minutes_and_a_confirmation() -> None:
     soft, hard = lidocaine(350, 40)
     assert (len(soft), hard) == (2, [])

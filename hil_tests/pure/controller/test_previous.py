@@ -90,9 +90,18 @@ def recovered_at_once(stage: Stage) -> Stage:
     return stage.discharge()
 
 
+def nothing_at_all(stage: Stage) -> Stage:
+    stage.to_observing().respond("nothing", dose_mg=10)
+    stage.agree("confirm")
+    stage.run(70)
+    stage.respond("nothing")
+    return stage.discharge()
+
+
 @pytest.mark.parametrize(
     ("way", "why"),
     [
+        (nothing_at_all, "the response nothing"),
         (anxious, "not completed"),
         (aborted, "not completed"),
         (recovered_at_once, "no infusion"),
@@ -177,3 +186,8 @@ def test_a_log_of_another_drug_or_for_another_rule_is_refused(
 def test_a_log_that_cannot_be_followed_proposes_nothing_and_says_why(log: Log, why: str) -> None:
     with pytest.raises(PreviousError, match=why):
         proposal_from(log)
+
+
+def test_the_log_that_cannot_be_followed_is_named(follow_up: Plan) -> None:
+    with pytest.raises(PreviousError, match=r"old\.jsonl: the log does not say which drug"):
+        with_previous(follow_up, "old.jsonl", [])
