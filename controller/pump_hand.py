@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from controller.runner import Runner
 
 LATCHED = "the stop latch is set"
+MS = 0.001  # ages are in whole milliseconds, rounded down
 STANDING = frozenset({PumpState.STOPPED, PumpState.COMPLETED, PumpState.PAUSED, PumpState.ALARM})
 
 
@@ -66,6 +67,7 @@ class PumpHand:
         self.identity: msg.HelloAck | None = None
         self.snapshot: msg.Snapshot | None = None
         self.stop_confirmed_s: float | None = None
+        self.stop_is_late = False
         self.pace = pace
         self._open_bridge = open_bridge
         self._new_session = new_session
@@ -131,6 +133,7 @@ class PumpHand:
 
     def _stop_is_late(self) -> None:
         if self.stop_confirmed_s is None and not self._closed:
+            self.stop_is_late = True
             self._runner.post(told.StopUnconfirmed("the pump does not show that it stands still"))
 
     def _stop_given_up(self) -> None:
@@ -297,25 +300,30 @@ class PumpHand:
             self._runner.post(told.LinkRestored(self.identity.boot_id))
         if PumpAlarm.IDENTITY_CHANGED in snapshot.alarms:
             self._runner.post(told.Failed("another pump answers than the one that was tested"))
+        confirmed = self._confirms_a_stop(snapshot)
         # What was delivered first: a confirmed stop may end the visit, and its account with it.
         self._runner.pump_reported(snapshot, self.identity.boot_id)
-        self._settle_stops(snapshot)
+        if confirmed:
+            self._runner.post(told.StopConfirmed())
 
-    def _settle_stops(self, snapshot: msg.Snapshot) -> None:
+    def _confirms_a_stop(self, snapshot: msg.Snapshot) -> bool:
         stands = (
             snapshot.state in STANDING
             and PumpAlarm.STOP_UNCONFIRMED not in snapshot.alarms
             and PumpAlarm.LINK_LOST not in snapshot.alarms
         )
-        if stands and self._stop_owed is not None:
+        if self._stop_at is not None and self.stop_confirmed_s is None:
+            since_s = self._loop.time() - self._stop_at
+            seen = snapshot.age.s + MS < since_s and PumpAlarm.ESTOP_LATCHED in snapshot.alarms
+            confirmed = stands and seen  # by a reading that was made behind this stop
+            self.stop_confirmed_s = since_s if confirmed else None
+        else:
+            confirmed = stands and self._stop_owed is not None
+        if confirmed:
             self._stop_owed = None
-            self._runner.post(told.StopConfirmed())
-        latched = PumpAlarm.ESTOP_LATCHED in snapshot.alarms
-        if stands and latched and self._stop_at is not None and self.stop_confirmed_s is None:
-            self.stop_confirmed_s = self._loop.time() - self._stop_at
-            self._runner.post(told.StopConfirmed())
         if self._leased and snapshot.state in STANDING and not self._start_is_open():
             self._leased = False
+        return confirmed
 
     def _start_is_open(self) -> bool:
         return any(what.startswith("Start") for _, what in self._given.values())

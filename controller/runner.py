@@ -178,7 +178,8 @@ class Runner:
         self.loop.call_soon_threadsafe(self._after_stop, by)
 
     def _write_stop(self, by: str) -> None:
-        self._stopped = True
+        if not self.finished.done():  # a visit that is over has the end that it has
+            self._stopped = True
         self.latch.set(f"emergency stop by {by}")
         self.hand.estop()
 
@@ -256,6 +257,8 @@ class Runner:
     def _take(self, event: told.Event) -> None:
         if self._stopped and not isinstance(event, SETTLE_EVENTS):
             return
+        if isinstance(event, told.StopConfirmed | told.StopUnconfirmed) and self._is_outdated(event):
+            return
         outermost, self._deciding = not self._deciding, True
         try:
             self._apply(decide(self.machine.state, self.visit, event, self.loop.time()))
@@ -263,6 +266,14 @@ class Runner:
             self._fail(f"internal error: {type(error).__name__}: {error}")
         finally:
             self._deciding = not outermost
+
+    def _is_outdated(self, event: told.StopConfirmed | told.StopUnconfirmed) -> bool:
+        """Whether it tells of an earlier stop than the emergency stop or fault that stands now."""
+        if not self._stopped and self.machine.state is not State.FAULT:
+            return False
+        if isinstance(event, told.StopConfirmed):
+            return self.hand.stop_confirmed_s is None
+        return not self.hand.stop_is_late
 
     def _apply(self, decision: Decision) -> None:
         self.visit = decision.visit
@@ -310,7 +321,10 @@ class Runner:
 
     def _after_stop(self, by: str) -> None:
         """Book-keeping of a stop that is already on the wire; on the loop's thread, once."""
-        if self._stop_told or self.finished.done():
+        if self._stop_told:
+            return
+        if self.finished.done():
+            self.latch.save()
             return
         self._stand_down()
         self._take(told.EmergencyStopRequested(by))

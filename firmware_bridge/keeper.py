@@ -72,6 +72,7 @@ class PumpKeeper:
         self.reporter = Reporter(upstream, self.supervision, loop.time)
         self.orders = Orders(self, self.supervision, dialect, loop.time)
         self.stopping = False
+        self._pressed = False
         self.restored: tuple[str, ...] = ()
         self._dialect = dialect
         self._upstream = upstream
@@ -186,9 +187,11 @@ class PumpKeeper:
 
     def stop_now(self, why: str) -> None:
         """Emergency stop: latched, and STOP written, before this returns.  Never raises."""
-        first = not self._latch.is_set
+        first, self._pressed = not self._pressed, True
         self._latch.set(why)
-        if first or not self.stopping:
+        if (
+            first or not self.stopping
+        ):  # further presses on one stop leave it to the dialect to repeat
             self._write_stop()
         self._log(f"emergency stop: {why}")
         self._rest_wanted(Closed.EMERGENCY_STOP)
@@ -280,7 +283,7 @@ class PumpKeeper:
         alarms = supervision.came_to_rest(reading, now)
         if alarms is None:
             return  # whatever it does, it does not stand still: stop it again
-        self.stopping = False
+        self.stopping = self._pressed = False
         supervision.cause_gone(PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.LINK_LOST)
         self._mind(alarms)
         self._rest.set()
