@@ -1,0 +1,257 @@
+"""Emergency stop in virtual time: at drawn instants of every state, whatever else goes wrong meanwhile.
+
+Six conditions, 200 instants each, after the experiment in which no setting of the state machine's library
+passed (`docs/decisions`): a task of the runner that hangs, one that raises, one that swallows its
+cancellation and goes on commanding, an event from the background, a dead broker, 10,000 queued events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from itertools import count
+
+import pytest
+
+from controller.procedure import effects as do
+from controller.procedure import events as told
+from controller.procedure.questions import answer_to
+from firmware_bridge import messages as msg
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState
+from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
+from hil_tests.loop.estop_rig import STOP, Pressed, command, drawn, is_stop_or_query
+
+INSTANTS = 200
+"""For each condition."""
+
+BLOCK = 50
+"""Instants in one test, so that they can be spread over processes."""
+
+RATE, VOLUME, LEASE = Rate.from_ml_h(60), Volume.from_ml(1), Duration(3_000)
+ARM = do.ArmGate(9_001, RATE, VOLUME, VOLUME, Duration.from_s(60), Concentration.from_mg_ml(10))
+
+
+# --- what goes wrong ------------------------------------------------------------------------------------
+
+
+def a_task_hangs(pressed: Pressed) -> None:
+    pressed.runner.spawn(_for_ever(), "hangs")
+
+
+async def _for_ever() -> None:
+    await asyncio.get_running_loop().create_future()
+
+
+def a_task_will_raise(pressed: Pressed) -> None:
+    """In the instant of the press, or in answer to its cancellation."""
+    pressed.raises = asyncio.Event()
+    pressed.runner.spawn(_raising(pressed.raises), "raises")
+
+
+async def _raising(now: asyncio.Event) -> None:
+    try:
+        await now.wait()
+    except asyncio.CancelledError:
+        raise RuntimeError("raised when it was cancelled") from None
+    raise RuntimeError("raised by itself")
+
+
+def it_raises(pressed: Pressed) -> None:
+    if pressed.raises is not None and pressed.draw.random() < 0.7:
+        pressed.raises.set()
+
+
+def a_task_goes_on_commanding(pressed: Pressed) -> None:
+    pressed.runner.spawn(_rogue(pressed), "rogue")
+
+
+async def _rogue(pressed: Pressed) -> None:
+    """Swallows every cancellation; from the press on it gives every command there is, over and over."""
+    runner = pressed.runner
+    while not runner.finished.done():
+        try:
+            await asyncio.sleep(0.005)
+        except asyncio.CancelledError:
+            continue
+        if pressed.told_before >= 0:
+            command_everything(pressed)
+
+
+def command_everything(pressed: Pressed) -> None:
+    """By the hand's own ways, and by its link, past whatever the controller itself checks."""
+    runner, hand = pressed.runner, pressed.runner.hand
+    dose = Mass.from_mg(10)
+    for effect in (
+        ARM,
+        do.Configure(9_002, 19_050, Volume.from_ml(20)),
+        do.StartBolus(9_003, RATE, VOLUME, dose),
+        do.StartInfusion(9_004, RATE, VOLUME, dose),
+    ):
+        hand.carry_out(effect)
+    for question in list(runner.questions.values()):
+        runner.answer(question.id, question.proposed or answer_to(question, "resume"), "rogue")
+    if pressed.past_the_hand:
+        command_past_the_hand(pressed)
+
+
+def command_past_the_hand(pressed: Pressed) -> None:
+    """What a controller without any check of its own would send."""
+    link, ids = pressed.runner.hand._link, pressed.ids
+    if link is None:
+        return
+    try:
+        link.command(msg.Arm(next(ids), RATE, VOLUME, VOLUME, ARM.time_max, ARM.concentration))
+        link.command(msg.Run(next(ids), RATE, VOLUME, LEASE))
+        link.command(msg.Bolus(next(ids), RATE, VOLUME, LEASE))
+        link.renew(LEASE)
+    except BridgeError:
+        pass  # the bridge is gone, or more commands are open than it takes
+
+
+def something_happens(pressed: Pressed) -> None:
+    """One event from the background, of any kind, in the instant of the press."""
+    pressed.runner.post(pressed.draw.choice(background(pressed)))
+
+
+def background(pressed: Pressed) -> list[told.Event]:
+    """News of every kind, as it could come from a task that nobody awaits."""
+    runner = pressed.runner
+    boot_id = runner.hand.identity.boot_id if runner.hand.identity else 1
+    account = runner.visit.account
+    last = account.last.id if account.last else 1
+    result = msg.Result(last, Ending.DONE, Code.OK, RATE, VOLUME, "")
+    running = msg.Snapshot(
+        Duration(1_000), PumpState.RUNNING, RATE, VOLUME, VOLUME, 0, PumpAlarm.NONE, Duration(0)
+    )
+    answers = [
+        told.Answered(q.id, choice, q.proposed.values if q.proposed else {}, "nurse", q.token)
+        for q in runner.questions.values()
+        for choice in (q.choices or ("",))
+    ]
+    return [
+        *answers,
+        *(told.TimerFired(name) for name in runner.visit.deadlines),
+        told.CommandEnded(result, "StartInfusion"),
+        told.CommandEnded(result, "ArmGate"),
+        told.SelfTestEnded(ok=True),
+        told.PumpReported(running, boot_id),
+        told.LinkRestored(boot_id + 1),
+        told.LinkLost("background"),
+        told.VitalsLost(),
+        told.LogFailed("background"),
+        told.StopConfirmed(),
+        told.StopUnconfirmed("background"),
+        told.Failed("background"),
+    ]
+
+
+def the_broker_dies(pressed: Pressed) -> None:
+    pressed.bench.bus.cut()
+
+
+def ten_thousand_events_wait(pressed: Pressed) -> None:
+    """Of every kind that does not by itself end the visit."""
+    runner = pressed.runner
+    ending = told.Failed | told.StopUnconfirmed | told.LogFailed | told.LinkLost | told.LinkRestored
+    kinds = [e for e in background(pressed) if not isinstance(e, ending)]
+    for number in range(10_000):
+        runner.post(kinds[number % len(kinds)])
+    assert runner.backlog >= 10_000
+
+
+# --- how stop is pressed --------------------------------------------------------------------------------
+
+
+def pressed_somewhere(pressed: Pressed) -> None:
+    """By the runner's own ways, over MQTT, or as the answer to whatever is asked."""
+    runner, bus = pressed.runner, pressed.bench.bus
+    ways: list[Callable[[], None]] = [
+        lambda: runner.stop_now("the test"),
+        lambda: runner.stop_from_anywhere("the test"),
+    ]
+    if bus.connected:
+        ways.append(lambda: bus.inject(bus._telemetry.estop_topic, b"stop"))
+    ways += [
+        partial(runner.answer, question.id, answer_to(question, "estop"), "nurse")
+        for question in runner.questions.values()
+        if "estop" in question.choices
+    ]
+    pressed.draw.choice(ways)()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """What is arranged when the state is entered, what happens at the press, within how many turns."""
+
+    arrange: Callable[[Pressed], None] = lambda _pressed: None
+    disturb: Callable[[Pressed], None] = lambda _pressed: None
+    turns: int = 6
+
+
+CONDITIONS = {
+    "hanging task": Condition(arrange=a_task_hangs),
+    "raising task": Condition(arrange=a_task_will_raise, disturb=it_raises),
+    "task that swallows cancellation": Condition(arrange=a_task_goes_on_commanding),
+    "background event": Condition(disturb=something_happens),
+    "dead broker": Condition(disturb=the_broker_dies),
+    "10,000 queued events": Condition(disturb=ten_thousand_events_wait, turns=160),
+}
+
+
+# --- what must hold -------------------------------------------------------------------------------------
+
+
+def judge(pressed: Pressed) -> None:
+    """Everything that must hold after any emergency stop."""
+    where = str(pressed.instant)
+    report, bench = pressed.rehearsed.report, pressed.bench
+    assert bench.latch.is_set, where
+    assert pressed.rehearsed.violations == (), where
+    only_stop_and_queries(pressed, where)
+    if pressed.was_over:  # what happened in that instant ended the visit first, and its end stands
+        return
+    assert report.final_state == "emergency_stopped", where
+    assert report.outcome is do.Outcome.EMERGENCY_STOPPED, where
+    assert report.stop_confirmed, where
+
+    assert pressed.in_time is not None, where
+    assert pressed.in_time.rate_nl_h == 0, where
+    assert pressed.in_time.steps == pressed.afterwards.steps, where
+    assert pressed.confirmed is not None, where
+    assert pressed.confirmed.steps == pressed.afterwards.steps, where
+
+
+def only_stop_and_queries(pressed: Pressed, where: str) -> None:
+    """STOP is the next frame behind the one in transmission, in this instant; only queries follow."""
+    written = pressed.bench.told[pressed.told_before :]
+    words = [command(frame) for _, frame in written]
+    stop = words.index(STOP)
+    # The bridge, on its own end of the pipe, may be writing a frame while stop is being pressed.
+    assert stop <= 1, f"{where}: {words}"
+    assert written[stop][0] == pressed.at_s, f"{where}: {words}"
+    assert all(is_stop_or_query(frame) for _, frame in written[stop:]), f"{where}: {words}"
+
+    heard = [command(data) for _, data in pressed.bench.heard.heard[pressed.heard_before :]]
+    assert heard.index(STOP) <= 1, f"{where}: {heard}"
+
+
+@pytest.mark.parametrize("block", range(INSTANTS // BLOCK))
+@pytest.mark.parametrize("name", CONDITIONS)
+def test_an_emergency_stop_stops_at_any_instant_of_any_state(name: str, block: int) -> None:
+    condition = CONDITIONS[name]
+    found: Counter[str] = Counter()
+    first = 10_000 * list(CONDITIONS).index(name) + block * 1_000
+    for seed in count(first):
+        pressed = Pressed(
+            drawn(seed), pressed_somewhere, condition.arrange, condition.disturb, condition.turns
+        ).run()
+        judge(pressed)
+        assert pressed.found is not None
+        found[pressed.found.value] += not pressed.was_over
+        if found.total() == BLOCK:
+            break
+    print(f"{name}: {dict(sorted(found.items()))}")
