@@ -164,7 +164,7 @@ def _mqtt(choice: str | None) -> tuple[MqttAddress, tuple[str, ...]]:
     try:
         return parse_mqtt_url(text, os.environ), warnings
     except MqttUrlError as error:
-        raise Usage(f"--mqtt {error}") from error
+        raise Usage(str(error)) from error
 
 
 # --- afterwards -------------------------------------------------------------------------------------
