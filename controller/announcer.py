@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from controller.alarm_board import Alarm
 from controller.log_format import Stamp
 from controller.phase import phase_of
-from controller.procedure.events import VitalsArrived
+from controller.procedure.events import VitalsArrived, is_number
 from controller.procedure.table import State
 from controller.procedure.visit import OPEN, Account
 from controller.publisher import Publisher
@@ -159,11 +159,7 @@ def _measures(runner: Runner) -> bool:
 
 
 def _numbers(raw: Mapping[str, object]) -> dict[str, float]:
-    return {
-        key: float(value)
-        for key, value in raw.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }
+    return {key: float(value) for key, value in raw.items() if is_number(value)}
 
 
 def _kind(alarm_id: str) -> AlarmKind:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.procedure.effects import Scalar
-from controller.procedure.events import VitalsArrived
+from controller.procedure.events import VitalsArrived, is_number
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import PumpState
 
@@ -37,9 +37,9 @@ class Samples(Observer):
             running = snapshot.state is PumpState.RUNNING
             record["rate_ml_h"] = snapshot.rate.ml_h if running else 0.0
             record["infused_ml"] = snapshot.infused.ml
-        record.update((key, value) for key, value in vitals.sample.items() if key in KEPT)
+        record.update([(key, value) for key, value in vitals.sample.items() if key in KEPT])
         record.update(vitals.signs)
         model = raw.get("model")
         if isinstance(model, Mapping):
-            record.update((k, v) for k, v in model.items() if isinstance(v, int | float))
+            record.update([(key, value) for key, value in model.items() if is_number(value)])
         runner.record("sample", record)

@@ -176,7 +176,7 @@ Event = (
 )
 
 
-_NOT_VITALS = ("seq", "t_s", "invalid", "signs", "model")
+_NOT_VITALS = frozenset({"seq", "t_s", "invalid", "signs", "model"})
 
 
 def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
@@ -185,18 +185,20 @@ def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     A value named in ``raw["invalid"]`` is dropped too, so that it reads as missing, never as 0.
     """
     named = raw.get("invalid")
-    invalid = named if isinstance(named, list | tuple) else ()
-    dropped = {*_NOT_VITALS, *(name for name in invalid if isinstance(name, str))}
-    sample = {k: float(v) for k, v in raw.items() if k not in dropped and _is_number(v)}
+    dropped = _NOT_VITALS
+    if named and isinstance(named, list | tuple):
+        dropped = dropped.union(name for name in named if isinstance(name, str))
+    sample = {k: float(v) for k, v in raw.items() if k not in dropped and is_number(v)}
     seq = raw.get("seq")
     signs = raw.get("signs")
     plain = {k: v for k, v in signs.items() if _is_sign(v)} if isinstance(signs, Mapping) else {}
     return VitalsArrived(sample, seq if isinstance(seq, int) else -1, plain)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a line is a finite number; a flag is none, hence the exact types."""
+    return (type(value) is float or type(value) is int) and isfinite(value)
 
 
 def _is_sign(value: object) -> TypeGuard[float | bool]:
-    return isinstance(value, bool) or _is_number(value)
+    return isinstance(value, bool) or is_number(value)
