@@ -10,6 +10,7 @@ For bench and simulation only: never a pump connected to a person.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -23,6 +24,7 @@ from firmware_bridge.messages import (
     Bolus,
     Code,
     Configure,
+    Disarm,
     Ending,
     HelloAck,
     PumpAlarm,
@@ -107,6 +109,10 @@ class BenchPump:
 
     def close(self) -> None:
         """Let go: the bridge stops the pump, puts back what it changed, and leaves.  Idempotent."""
+        with contextlib.suppress(
+            LinkError
+        ):  # what was delivered has been told: it may be forgotten
+            self._link.command(Disarm(next(self._ids)))
         self._link.close()
 
     # --- asking -------------------------------------------------------------------------------------
@@ -155,6 +161,10 @@ class BenchPump:
             self._link.renew(LEASE)
             snapshot = await self._next_snapshot()
             told(snapshot)
+            if PumpAlarm.LINK_LOST in snapshot.alarms:
+                raise LinkError(
+                    "pump", "it does not answer any more; the bridge goes on stopping it"
+                )
             if snapshot.state in _STANDING:
                 return snapshot
 

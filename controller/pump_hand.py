@@ -8,6 +8,7 @@ gone.  It decides nothing: every bound it sends came with the effect.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
@@ -107,10 +108,17 @@ class PumpHand:
             self._beat_handle.cancel()
 
     def close(self) -> None:
-        """Let go of the bridge, which stops the pump and restores it.  Idempotent."""
+        """Let go of the bridge, which stops the pump and restores it.  Idempotent.
+
+        The last word is DISARM: the account is closed, so the pump need not keep its count any longer.
+        """
+        if self._closed:
+            return
         self._closed = True
         self.quiet()
         if self._link is not None:
+            with contextlib.suppress(LinkError):
+                self._link.command(msg.Disarm(next(self._ids)))
             self._link.close()
 
     # --- stopping -----------------------------------------------------------------------------------

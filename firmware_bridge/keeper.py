@@ -74,6 +74,8 @@ class PumpKeeper:
         self.stopping = False
         self._pressed = False
         self.restored: tuple[str, ...] = ()
+        self.count_is_settled = True
+        """Whether the controller has closed its account of everything that was started."""
         self._dialect = dialect
         self._upstream = upstream
         self._loop = loop
@@ -174,7 +176,7 @@ class PumpKeeper:
             self._log("stop latch set: settings changed in the pump are not put back")
             return True
         try:
-            report = await self.do(self._dialect.restore())
+            report = await self.do(self._dialect.restore(keep_count=not self.count_is_settled))
         except BridgeError as error:
             self._log(f"settings could not be put back: {error}")
             return False
@@ -394,6 +396,7 @@ class PumpKeeper:
     def watch(self) -> None:
         """One timer for the next deadline; a renewal moves the deadline and not the timer."""
         if self.supervision.delivering:
+            self.count_is_settled = False
             self._rest.clear()
         elif not self.stopping:
             self._rest.set()

@@ -73,6 +73,7 @@ class LiveVisit:
         self._clock = Clock(self._loop)
         self._stack = AsyncExitStack()
         self._bridge: BridgeProcess | None = None
+        self._interrupted_visit = False
         self._world: WorldChild | None = None
         self._runner: Runner | None = None
         self._interrupts = 0
@@ -84,6 +85,7 @@ class LiveVisit:
         async with self._stack:
             port = await self._open_world()
             log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
+            self._interrupted_visit = recovered is not None
             try:
                 report = await self._visit(port, log, recovered)
             finally:
@@ -165,8 +167,11 @@ class LiveVisit:
 
     async def _open_bridge(self, url: str) -> Transport:
         """A bridge that has met its pump; a former one of this visit is dead by now."""
-        transport, process = await spawn_bridge(url, self._spec.device, speed=self._spec.speed)
-        self._bridge = process
+        former = self._bridge
+        crashed = self._interrupted_visit if former is None else await former.wait() != 0
+        transport, self._bridge = await spawn_bridge(
+            url, self._spec.device, speed=self._spec.speed, disown=crashed
+        )
         return transport
 
     # --- the visit ------------------------------------------------------------------------------------

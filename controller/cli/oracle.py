@@ -42,16 +42,21 @@ class Violation:
 
 
 class Oracle(Observer):
-    """Checks invariants 1, 2, 3, 5, 7 and 8 against the simulated truth."""
+    """Checks invariants 1, 2, 3, 5, 7 and 8 against the simulated truth.
 
-    def __init__(self, truth: Callable[[], Truth]) -> None:
+    ``since_nl``: where the plunger stood when the visit began; None where it begins now.
+    """
+
+    def __init__(self, truth: Callable[[], Truth], *, since_nl: int | None = None) -> None:
         self.violations: list[Violation] = []
         self.checks = 0
         self._truth = truth
-        self._start_nl = truth().plunger_nl
+        self._start_nl = truth().plunger_nl if since_nl is None else since_nl
         self._still_nl: int | None = None
 
     def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
+        if not runner.visit.chart.started:
+            return  # an interrupted visit has not taken over its account yet
         self.checks += 1
         moved_nl = self._truth().plunger_nl - self._start_nl
         account = runner.visit.account

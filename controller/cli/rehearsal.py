@@ -201,9 +201,13 @@ class Stage:
             log=self._note,
         )
         ready: asyncio.Future[None] = loop.create_future()
-        serving = loop.create_task(
-            bridge.run(lambda: ready.set_result(None)), name=f"bridge {self.boots}"
-        )
+
+        def let_in() -> None:
+            if self.boots > 1 or self.recovered is not None:
+                bridge.disown()
+            ready.set_result(None)
+
+        serving = loop.create_task(bridge.run(let_in), name=f"bridge {self.boots}")
         self.bridges.append(serving)
         # As with a process: nobody speaks to a bridge before it has stopped its pump and seen it stand.
         either: tuple[asyncio.Future[Any], ...] = (ready, serving)
