@@ -24,6 +24,7 @@ from controller.operators import parse_script
 from controller.plan import Plan, parse_plan
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
+from firmware_bridge.latch import Latch, MemoryLatch
 from firmware_bridge.transports import memory
 from sim.devices.base import Reply
 from sim.devices.new_era import NewEraPump
@@ -65,7 +66,10 @@ def _answer(state: str, after_s: float, said: str) -> str:
 
 
 _HOLD = _answer("test_bolus", 10, 'action = "hold"')
-_NOTHING = _answer("observing", 60, 'response = "nothing"\ndose_mg = 7.5')
+_NOTHING = (
+    _answer("observing", 60, 'response = "nothing"\ndose_mg = 7.5')
+    + '[[answer]]\nin = "titrating"\naccept_soft = true\n'
+)
 
 WAYS: dict[State, str] = {
     State.PREPARING: "",
@@ -84,6 +88,9 @@ WAYS: dict[State, str] = {
 
 LONGEST_S = {State.INFUSING: 300.0}
 """How much of a long state instants are drawn from; 60 s elsewhere, all of it where it is shorter."""
+
+FRAMES = 16
+"""Behind which of the first frames of a state a press may come: a start takes about ten."""
 
 
 class HeardPump(NewEraPump):
@@ -119,8 +126,13 @@ def is_stop_or_query(frame: bytes) -> bool:
 class Bench(Stage):
     """A rehearsal whose wires are watched; ``slow`` gives the pump's line its own speed."""
 
-    def __init__(self, way: str, seed: int, *, slow: bool) -> None:
-        super().__init__(PLAN, seed, lambda _draw: Script(parse_script(way.encode(), "script")))
+    def __init__(self, way: str, seed: int, *, slow: bool, latch: Latch | None = None) -> None:
+        super().__init__(
+            PLAN,
+            seed,
+            lambda _draw: Script(parse_script(way.encode(), "script")),
+            latch=latch or MemoryLatch(),
+        )
         self.slow = slow
         self.pump = self.heard = HeardPump()
         self.told: list[tuple[float, bytes]] = []
@@ -177,20 +189,28 @@ def drawn(seed: int) -> Instant:
     draw = random.Random(f"instant {seed}")
     state = draw.choice(list(WAYS))
     slow = draw.random() < 0.5
+    lasts_s, frames = span(state)
     if draw.random() < 0.5:
-        return Instant(state, seed, slow, draw.random() * lasts_s(state))
-    return Instant(state, seed, slow, draw.choice((0.0, draw.random() * 0.02)), draw.randrange(12))
+        return Instant(state, seed, slow, draw.random() * lasts_s)
+    behind_s = draw.choice((0.0, draw.random() * 0.02))
+    return Instant(state, seed, slow, behind_s, draw.randrange(min(frames, FRAMES)))
+
+
+def moment(state: State) -> Instant:
+    """The middle of this state."""
+    return Instant(state, 0, slow=False, after_s=span(state)[0] / 2)
 
 
 @cache
-def lasts_s(state: State) -> float:
-    """How much of this state instants are drawn from, in seconds: see `LONGEST_S`."""
+def span(state: State) -> tuple[float, int]:
+    """How long this state lasts, within `LONGEST_S`, and how many frames the pump is sent in it."""
     watch = _Span(state, LONGEST_S.get(state, 60.0))
     bench = Bench(WAYS[state], 0, slow=False)
     bench.observers = (watch,)
     bench.on_runner = watch.begun
     run_virtual(bench.run, seed=0, budget_s=VISIT_S)
-    return watch.lasted_s
+    first, last = watch.entered_at, watch.entered_at + watch.lasted_s
+    return watch.lasted_s, sum(first <= at < last for at, _ in bench.told)
 
 
 class _Span(Observer):
@@ -199,21 +219,21 @@ class _Span(Observer):
     def __init__(self, state: State, longest_s: float) -> None:
         self.lasted_s = longest_s
         self._state = state
-        self._entered_at: float | None = None
+        self.entered_at = -1.0
 
     def begun(self, runner: Runner) -> None:
         if runner.state is self._state:
             self._entered(runner)
 
     def state_changed(self, runner: Runner, previous: State) -> None:
-        if self._entered_at is None:
+        if self.entered_at < 0:
             self.begun(runner)
         elif previous is self._state:
-            self.lasted_s = min(self.lasted_s, runner.loop.time() - self._entered_at)
+            self.lasted_s = min(self.lasted_s, runner.loop.time() - self.entered_at)
             runner.loop.call_soon(runner.stop_now, "the test")
 
     def _entered(self, runner: Runner) -> None:
-        self._entered_at = runner.loop.time()
+        self.entered_at = runner.loop.time()
         runner.loop.call_later(self.lasted_s, runner.stop_now, "the test")
 
 

@@ -18,12 +18,27 @@ import pytest
 
 from controller.procedure import effects as do
 from controller.procedure import events as told
-from controller.procedure.questions import answer_to
+from controller.procedure.questions import Question, answer_to
+from controller.procedure.table import State
+from controller.runner import Runner
 from firmware_bridge import messages as msg
 from firmware_bridge.errors import BridgeError
+from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState
+from firmware_bridge.protocols.pumplink import FrameDecoder
 from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
-from hil_tests.loop.estop_rig import STOP, Pressed, command, drawn, is_stop_or_query
+from hil_tests.loop.estop_rig import (
+    STOP,
+    VISIT_S,
+    WAYS,
+    Bench,
+    Pressed,
+    command,
+    drawn,
+    is_stop_or_query,
+    moment,
+)
+from sim.virtual_loop import run_virtual
 
 INSTANTS = 200
 """For each condition."""
@@ -66,6 +81,8 @@ def it_raises(pressed: Pressed) -> None:
 
 
 def a_task_goes_on_commanding(pressed: Pressed) -> None:
+    """By the controller's own ways, or past them, so that each of the two gates is seen alone."""
+    pressed.past_the_hand = pressed.draw.random() < 0.5
     pressed.runner.spawn(_rogue(pressed), "rogue")
 
 
@@ -82,7 +99,6 @@ async def _rogue(pressed: Pressed) -> None:
 
 
 def command_everything(pressed: Pressed) -> None:
-    """By the hand's own ways, and by its link, past whatever the controller itself checks."""
     runner, hand = pressed.runner, pressed.runner.hand
     dose = Mass.from_mg(10)
     for effect in (
@@ -217,12 +233,30 @@ def judge(pressed: Pressed) -> None:
     assert report.final_state == "emergency_stopped", where
     assert report.outcome is do.Outcome.EMERGENCY_STOPPED, where
     assert report.stop_confirmed, where
+    if not pressed.past_the_hand:
+        only_stops_upstream(pressed, where)
 
     assert pressed.in_time is not None, where
     assert pressed.in_time.rate_nl_h == 0, where
     assert pressed.in_time.steps == pressed.afterwards.steps, where
     assert pressed.confirmed is not None, where
     assert pressed.confirmed.steps == pressed.afterwards.steps, where
+
+
+HARMLESS = msg.Hello | msg.Estop | msg.Stop | msg.Disarm | msg.SnapshotRequest
+"""All that a stopped controller has to say to its bridge: stop, keep the gate shut, how is the pump."""
+
+
+def only_stops_upstream(pressed: Pressed, where: str) -> None:
+    """The controller's own gate is shut too: not one command leaves for the bridge."""
+    decoder = FrameDecoder()
+    said = [
+        message
+        for _, data in pressed.bench.upstream[pressed.upstream_before :]
+        for _, message in decoder.feed(data)
+    ]
+    first = next(n for n, message in enumerate(said) if isinstance(message, msg.Estop))
+    assert all(isinstance(message, HARMLESS) for message in said[first:]), f"{where}: {said}"
 
 
 def only_stop_and_queries(pressed: Pressed, where: str) -> None:
@@ -255,3 +289,77 @@ def test_an_emergency_stop_stops_at_any_instant_of_any_state(name: str, block: i
         if found.total() == BLOCK:
             break
     print(f"{name}: {dict(sorted(found.items()))}")
+
+
+# --- afterwards -----------------------------------------------------------------------------------------
+
+
+def stopped_in(state: State) -> Pressed:
+    """A visit that was stopped in the middle of this state."""
+    pressed = Pressed(moment(state), lambda p: p.runner.stop_now("the test")).run()
+    judge(pressed)
+    return pressed
+
+
+def restarted(state: State, latch: Latch, on_runner: Callable[[Bench, Runner], None]) -> Bench:
+    """A new controller, bridge and pump where ``latch`` was left, run to the end of the visit."""
+    bench = Bench(WAYS[state], 4711, slow=False, latch=latch)
+    bench.on_runner = lambda runner: on_runner(bench, runner)
+    run_virtual(bench.run, seed=4711, budget_s=VISIT_S)
+    return bench
+
+
+def words(bench: Bench) -> list[str]:
+    return [command(frame) for _, frame in bench.told]
+
+
+@pytest.mark.parametrize("state", list(WAYS))
+def test_a_restart_finds_the_latch_and_refuses_every_start(state: State) -> None:
+    def press_on(bench: Bench, runner: Runner) -> None:
+        """Somebody who wants it to go on, by the controller's ways and past them."""
+        again = Pressed(pressed.instant, pressed.press)
+        again.bench, again.runner, again.past_the_hand = bench, runner, True
+        for after_s in (0.0, 0.05, 0.1, 0.2):
+            runner.loop.call_later(after_s, command_everything, again)
+
+    pressed = stopped_in(state)
+    bench = restarted(state, pressed.bench.latch, press_on)
+    assert bench.latch.is_set
+    assert bench.runner is not None
+    assert bench.runner.state is State.EMERGENCY_STOPPED
+    assert "RUN" not in words(bench)
+    assert bench.heard.truth().steps == 0
+
+
+def test_a_reset_starts_nothing_and_the_next_visit_begins_with_its_checks() -> None:
+    seen: list[tuple[State, int]] = []
+
+    def wait(bench: Bench, runner: Runner) -> None:
+        def look() -> None:
+            seen.append((runner.state, bench.served.truth().steps))
+            runner.stop_now("the test")
+
+        runner.operator = Nobody()
+        runner.loop.call_later(600.0, look)
+
+    latch = stopped_in(State.INFUSING).bench.latch
+    assert latch.clear() is None
+    bench = restarted(State.INFUSING, latch, wait)
+    assert seen == [(State.PREPARING, 0)]
+    assert "RUN" not in words(bench)
+
+
+class Nobody:
+    """An operator who does not answer."""
+
+    def ask(self, question: Question, runner: Runner) -> None:
+        pass
+
+    def refused(self, question: Question, why: str, runner: Runner) -> None:
+        pass
+
+    def closed(self, question_id: int) -> None:
+        pass
+
+    def close(self) -> tuple[str, ...]:
+        return ()
