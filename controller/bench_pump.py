@@ -20,6 +20,7 @@ from controller.bridge_link import BridgeLink
 from firmware_bridge.dialect import Syringe
 from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError
 from firmware_bridge.messages import (
+    AlarmAck,
     Arm,
     Bolus,
     Code,
@@ -49,6 +50,7 @@ LEASE = Duration.from_s(3)
 """WD-1: the usual lease, renewed every second."""
 
 RENEW_S = 1.0
+ASK_AGAIN_S = 0.1
 ORDER_S = 30.0
 """How long an order may take; programming a pump over a slow line takes a few seconds."""
 
@@ -201,7 +203,11 @@ class BenchPump:
         try:
             async with asyncio.timeout(seconds):
                 while not self._shows_stop():
-                    await self._snapshot_come()
+                    seen = await self._snapshot_come()
+                    if PumpAlarm.STOP_UNCONFIRMED in seen.alarms and seen.state in _STANDING:
+                        # A late confirmation leaves that alarm latched; only its cause keeps it up now.
+                        await asyncio.sleep(ASK_AGAIN_S)
+                        self._link.ask(AlarmAck(PumpAlarm.STOP_UNCONFIRMED))
         except (TimeoutError, BridgeError):
             return self._shows_stop()
         return True

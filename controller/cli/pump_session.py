@@ -41,8 +41,8 @@ if TYPE_CHECKING:
 
 STOP_WITHIN_S = 10.0
 """How long an emergency stop is waited for before it counts as not confirmed."""
-LEAVE_S = 20.0
-"""Seconds that a bridge may take to stop and restore its pump afterwards."""
+LEAVE_S = 70.0
+"""Seconds that a bridge may take to stop and restore its pump; it gives a lost one up after 60."""
 WATCH_S = 1.0
 LINE_WIDTH = 78
 
