@@ -55,6 +55,7 @@ class Announcer(Observer):
         self._pump = pump
         self._version = version
         self._alarms: dict[str, AlarmView] = {}
+        self._pump_sample: tuple[Snapshot, Account, PumpSample] | None = None
         self._met = False
 
     def state_changed(self, runner: Runner, previous: State) -> None:
@@ -80,9 +81,16 @@ class Announcer(Observer):
         if not self._met:
             self._met = True
             self.introduce(runner)
+        self._tell_pump(runner, snapshot, self._stamp())
+
+    def _tell_pump(self, runner: Runner, snapshot: Snapshot, stamp: Stamp) -> None:
+        """The sample is made anew only where it may have become another one."""
         account = runner.visit.account
-        sample = pump_sample(snapshot, account, self._drug, pressure=_measures(runner))
-        self._publisher.publish(self._telemetry.pump(self._stamp(), runner.log.last_seq, sample))
+        known = self._pump_sample
+        if known is None or snapshot is not known[0] or account is not known[1]:
+            sample = pump_sample(snapshot, account, self._drug, pressure=_measures(runner))
+            known = self._pump_sample = (snapshot, account, sample)
+        self._publisher.publish(self._telemetry.pump(stamp, runner.log.last_seq, known[2]))
 
     def introduce(self, runner: Runner) -> None:
         """Publish who speaks, about which pump."""
@@ -105,7 +113,7 @@ class Announcer(Observer):
         snapshot = runner.hand.snapshot
         if snapshot is not None and snapshot.state is not PumpState.RUNNING:
             # While the pump delivers, its own reports set the pace; at rest this keeps it at 1 Hz.
-            self.pump_seen(runner, snapshot)
+            self._tell_pump(runner, snapshot, stamp)
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
         known = alarm.id in self._alarms

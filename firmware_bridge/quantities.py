@@ -46,11 +46,6 @@ def _floor_scaled(value: Number, scale: int, what: str) -> int:
     return int((exact * scale).to_integral_value(rounding=ROUND_FLOOR))
 
 
-def _not_negative(value: int, what: str) -> None:
-    if value < 0:
-        raise QuantityError(f"{what}: {value} is negative")
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Mass:
     """An amount of drug in whole micrograms."""
@@ -58,7 +53,8 @@ class Mass:
     ug: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.ug, "mass in ug")
+        if self.ug < 0:
+            raise QuantityError(f"mass in ug: {self.ug} is negative")
 
     @classmethod
     def from_mg(cls, mg: Number) -> Mass:
@@ -96,7 +92,8 @@ class Volume:
     nl: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.nl, "volume in nL")
+        if self.nl < 0:
+            raise QuantityError(f"volume in nL: {self.nl} is negative")
 
     @classmethod
     def from_ml(cls, ml: Number) -> Volume:
@@ -138,7 +135,8 @@ class Rate:
     nl_h: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.nl_h, "rate in nL/h")
+        if self.nl_h < 0:
+            raise QuantityError(f"rate in nL/h: {self.nl_h} is negative")
 
     @classmethod
     def from_ml_h(cls, ml_h: Number) -> Rate:
@@ -204,7 +202,8 @@ class Duration:
     ms: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.ms, "duration in ms")
+        if self.ms < 0:
+            raise QuantityError(f"duration in ms: {self.ms} is negative")
 
     @classmethod
     def from_s(cls, seconds: Number) -> Duration:

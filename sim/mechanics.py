@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from math import pi
+from typing import NamedTuple
 
 NS_PER_H = 3_600_000_000_000
 PARTS_PER_NL = NS_PER_H
@@ -87,8 +88,7 @@ class Mount:
     loaded_nl: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """What really happened, up to the last `Mechanics.advance`; never visible on the wire."""
 
     plunger_nl: int

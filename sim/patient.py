@@ -51,15 +51,29 @@ class Signs(NamedTuple):
 
 @dataclass(slots=True)
 class _Noise:
-    """First-order autoregressive noise of one vital sign."""
+    """First-order autoregressive noise of one vital sign.
+
+    ``kept`` and ``fresh`` are the weights of what was and of what is new over the last ``seconds``.
+    """
 
     sd: float
     time_s: float
-    value: float = 0.0
+    value: float
+    seconds: int = 0
+    kept: float = 1.0
+    fresh: float = 0.0
 
     @classmethod
     def of(cls, channel: Channel, normals: Normals) -> _Noise:
         return cls(channel.noise_sd, channel.noise_s, channel.noise_sd * normals())
+
+    def stir(self, seconds: int, normal: float) -> None:
+        """``seconds`` whole seconds pass; exact in distribution for any number of them."""
+        if seconds != self.seconds:
+            self.seconds = seconds
+            self.kept = math.exp(-seconds / self.time_s)
+            self.fresh = self.sd * math.sqrt(1.0 - self.kept * self.kept)
+        self.value = self.kept * self.value + self.fresh * normal
 
 
 class Patient:
@@ -91,6 +105,10 @@ class Patient:
         self.person = person or drawn
         subject = {"weight_kg": weight_kg, "age_years": age_years}
         self.drug = Kinetics(drug.compartments(**subject, factors=self.person.drug))
+        self._site_keys = [
+            "effect_ng_ml" if site.name == "effect" else f"effect_{site.name}_ng_ml"
+            for site in self.drug.compartments.sites
+        ]
         calming = parameter_set("midazolam", age_years=age_years)
         self.midazolam = Kinetics(calming.compartments(**subject, factors=self.person.midazolam))
         self._midazolam_given = False
@@ -152,7 +170,8 @@ class Patient:
         self._now_us = now_us
         self.received_ug += delivered_ug
         if seconds:
-            self._stir(seconds)
+            for noise in self._noise:
+                noise.stir(seconds, self._normals())
         self._keep(self._show())
 
     def give_midazolam(self, mg: float) -> None:
@@ -185,11 +204,8 @@ class Patient:
 
     def concentrations(self) -> dict[str, float]:
         """Every concentration of the model now, keyed as the vitals samples carry them."""
-        drug = self.drug
-        found = {"plasma_ng_ml": drug.plasma_ng_ml}
-        for site, ng_ml in zip(drug.compartments.sites, drug.effects_ng_ml, strict=True):
-            key = "effect_ng_ml" if site.name == "effect" else f"effect_{site.name}_ng_ml"
-            found[key] = ng_ml
+        found = {"plasma_ng_ml": self.drug.plasma_ng_ml}
+        found.update(zip(self._site_keys, self.drug.effects_ng_ml, strict=True))
         if self._midazolam_given:
             found["midazolam_plasma_ng_ml"] = self.midazolam.plasma_ng_ml
             found["midazolam_effect_ng_ml"] = self.midazolam.effects_ng_ml[0]
@@ -228,10 +244,3 @@ class Patient:
             self.events_s.setdefault("dissociation", self.now_s)
         if signs.pain_fall_cm >= self.figures.pain_fall.event:
             self.events_s.setdefault("analgesia", self.now_s)
-
-    def _stir(self, seconds: int) -> None:
-        """``seconds`` whole seconds pass for the noise; exact in distribution for any number of them."""
-        normals = self._normals
-        for noise in self._noise:
-            kept = math.exp(-seconds / noise.time_s)
-            noise.value = kept * noise.value + noise.sd * math.sqrt(1.0 - kept * kept) * normals()

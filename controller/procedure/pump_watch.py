@@ -85,9 +85,10 @@ def _steady(visit: Visit, event: PumpReported, now: float) -> bool:
 
 
 def _counted(visit: Visit, infused: Volume) -> Visit:
-    account = visit.account
-    last = replace(account.deliveries[-1], delivered=infused)
-    return replace(visit, account=Account(account.concentration, (*account.deliveries[:-1], last)))
+    *before, last = visit.account.deliveries
+    counted = replace(last, delivered=infused)
+    account = Account(visit.account.concentration, (*before, counted))
+    return visit.with_news(account=account)
 
 
 def booted(draft: Draft, boot_id: int) -> None:

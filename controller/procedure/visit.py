@@ -256,6 +256,25 @@ class Visit:
     pending: Pending | None = None
     next_id: int = 1
 
+    def with_news(
+        self, *, account: Account | None = None, vitals: VitalsWatch | None = None
+    ) -> Visit:
+        """`dataclasses.replace` for what changes every second, at a third of its cost."""
+        return Visit(
+            self.plan,
+            account or self.account,
+            self.bounds,
+            self.chart,
+            vitals or self.vitals,
+            self.pump,
+            self.entered_at,
+            self.questions,
+            self.deadlines,
+            self.alarms,
+            self.pending,
+            self.next_id,
+        )
+
     def question(self, kind: str) -> Question | None:
         """The open question of this kind."""
         return next((q for q in self.questions if q.kind == kind), None)
