@@ -52,8 +52,8 @@ from firmware_bridge.transports.base import Transport
 DRAW_S = 0.25
 """Wall seconds between two pictures of the live view."""
 BROKER_S = 10.0
-LEAVE_S = 20.0
-"""Wall seconds that a bridge may take to stop and restore its pump after the visit."""
+LEAVE_S = 70.0
+"""Wall seconds for which a bridge is waited for after the visit: it tries for 60 to stop its pump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +79,8 @@ class LiveVisit:
         self._interrupts = 0
         self._latch = FileLatch(latch_path(spec.device))
         self._listeners = LogListeners(failed=self._log_failed)
+        prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
+        self._screen = Screen(device=spec.device, procedure=spec.plan.name, prompt=prompt)
 
     async def run(self) -> Ended:
         """The visit, from the world to the sealed log.  Raises `CommandProblem` before it has begun."""
@@ -102,8 +104,6 @@ class LiveVisit:
         )
         stops = StopAnswers(telemetry, self._loop, self._clock.stamp)
         publisher = await self._open_publisher(telemetry, log, stops)
-        prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
-        screen = Screen(device=spec.device, procedure=spec.plan.name, prompt=prompt)
         announcer = Announcer(
             telemetry,
             publisher,
@@ -127,11 +127,11 @@ class LiveVisit:
                 wall_ms=lambda: wall_ms(self._loop),
                 durable=True,
                 announcer=announcer,
-                observers=(Samples(), screen, stops),
+                observers=(Samples(), self._screen, stops),
                 recovered=recovered,
             )
         )
-        report = await self._conduct(conductor, screen, stops)
+        report = await self._conduct(conductor, stops)
         await publisher.close()
         return report
 
@@ -170,13 +170,17 @@ class LiveVisit:
         former = self._bridge
         crashed = self._interrupted_visit if former is None else await former.wait() != 0
         transport, self._bridge = await spawn_bridge(
-            url, self._spec.device, speed=self._spec.speed, disown=crashed
+            url,
+            self._spec.device,
+            speed=self._spec.speed,
+            disown=crashed,
+            on_log=self._bridge_said,
         )
         return transport
 
     # --- the visit ------------------------------------------------------------------------------------
 
-    async def _conduct(self, conductor: Conductor, screen: Screen, stops: StopAnswers) -> Report:
+    async def _conduct(self, conductor: Conductor, stops: StopAnswers) -> Report:
         try:
             runner = await conductor.start()
         except ConfigurationError as error:
@@ -186,15 +190,15 @@ class LiveVisit:
         self._runner = runner
         stops.attach(runner)
         self._open_vitals(runner)
-        screen.open()
+        self._screen.open()
         for line in self._spec.warnings:
-            screen.say(line, "yellow")
-        self._stack.callback(screen.close)
-        former = signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._interrupted)
-        self._stack.callback(signal.signal, signal.SIGINT, former)
-        self._spec.attach(self._loop, screen, runner, self._stack)
-        self._draw(screen, runner)
+            self._screen.say(line, "yellow")
+        self._stack.callback(self._screen.close)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            former = signal.signal(number, self._interrupted)
+            self._stack.callback(signal.signal, number, former)
+        self._spec.attach(self._loop, self._screen, runner, self._stack)
+        self._draw(runner)
         report = await conductor.finish()
         await self._bridge_left()
         return report
@@ -210,10 +214,10 @@ class LiveVisit:
             runner.observers.append(TellWorld(link, reports=not self._spec.simulated_pump))
             self._stack.callback(link.close)
 
-    def _draw(self, screen: Screen, runner: Runner) -> None:
+    def _draw(self, runner: Runner) -> None:
         if not runner.finished.done():
-            screen.draw(runner)
-            self._loop.call_later(DRAW_S * self._spec.speed, self._draw, screen, runner)
+            self._screen.draw(runner)
+            self._loop.call_later(DRAW_S * self._spec.speed, self._draw, runner)
 
     async def _bridge_left(self) -> None:
         """The pump is restored when this returns, or the bridge has had its time."""
@@ -223,7 +227,7 @@ class LiveVisit:
             async with asyncio.timeout(LEAVE_S * self._spec.speed):
                 await self._bridge.wait()
         except TimeoutError:
-            self._bridge.kill()
+            self._screen.say("the bridge is still trying to stop the pump, and goes on by itself")
 
     # --- from outside ---------------------------------------------------------------------------------
 
@@ -233,6 +237,12 @@ class LiveVisit:
         if self._runner is None or self._interrupts > 1:
             raise KeyboardInterrupt
         self._runner.stop_from_anywhere(signal.Signals(number).name)
+
+    def _bridge_said(self, line: str) -> None:
+        """A line of the bridge's log: shown, and kept where the session still has a log."""
+        self._screen.say(line, "dim")
+        if self._runner is not None and not self._runner.finished.done():
+            self._runner.record("bridge_log", {"line": line})
 
     def _odd(self, what: str) -> None:
         """Something that a person should know; from the publisher's thread."""

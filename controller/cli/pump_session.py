@@ -94,7 +94,10 @@ class PumpSession:
             url = f"{spec.pump.dialect}:{child.port}"
         try:
             transport, self._bridge = await spawn_bridge(
-                url, spec.device, disown=spec.action == "restore", verbose=spec.verbose
+                url,
+                spec.device,
+                disown=spec.action == "restore",
+                on_log=_show if spec.verbose else None,
             )
             self._pump = BenchPump(transport, HostSession(fresh_u16() or 1))
             for number in (signal.SIGINT, signal.SIGTERM):
@@ -112,8 +115,7 @@ class PumpSession:
         try:
             async with asyncio.timeout(LEAVE_S):
                 return await self._bridge.left()
-        except TimeoutError:
-            self._bridge.kill()
+        except TimeoutError:  # it goes on trying by itself
             return Left(ENDED_BADLY, ())
 
     # --- what can be asked for ------------------------------------------------------------------------
@@ -250,3 +252,8 @@ class PumpSession:
             lines.append(f"latched: infusor estop --device {self._spec.device} --reset clears it")
         lines.append(f"put back: {', '.join(left.restored) or 'nothing had been changed'}")
         return "\n".join((*lines, NOTICE, ""))
+
+
+def _show(line: str) -> None:
+    """A line of the bridge's log, for ``--verbose``."""
+    sys.stderr.write(f"{line}\n")
