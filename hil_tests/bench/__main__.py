@@ -28,7 +28,9 @@ TABLES = {
     "rehearsal": rehearsal,
     "patient": patient,
 }
-HEAD = "Medians of interleaved rounds, lowest and highest in brackets; the ratio is ours over the floor."
+HEAD = (
+    "Medians and quartiles of interleaved rounds; a ratio is ours over the floor of the same round."
+)
 
 
 def main() -> int:

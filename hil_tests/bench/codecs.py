@@ -48,11 +48,11 @@ def codecs(effort: Effort) -> Table:
 
 
 def _row(what: str, ours: Call, floor: Call, effort: Effort) -> Row:
-    count = effort.count(5_000)
+    count = effort.count(2_000)
     found = taking_turns(
-        effort.rounds(7), {"ours": per_call(ours, count), "floor": per_call(floor, 4 * count)}
+        effort.rounds(15), {"ours": per_call(ours, count), "floor": per_call(floor, 4 * count)}
     )
-    return Row(what, found["ours"]["us"], found["floor"]["us"], "us")
+    return Row.of(what, found["ours"]["us"], found["floor"]["us"], "us")
 
 
 def _pumplink() -> list[tuple[str, Call, Call]]:

@@ -9,6 +9,7 @@ import asyncio
 import tempfile
 from contextlib import ExitStack
 from pathlib import Path
+from statistics import median
 from time import perf_counter
 
 from controller.bridge_link import BridgeLink
@@ -40,9 +41,9 @@ def exchange(effort: Effort) -> Table:
         echo = stack.enter_context(Client(stack.enter_context(child(PEERS, "echo"))))
         state = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         controller = runner.run(_connected(pump, state))
-        packet, count = safe_frame("DIS"), effort.count(1_000)
+        packet, count = safe_frame("DIS"), effort.count(500)
         found = taking_turns(
-            effort.rounds(7),
+            effort.rounds(15),
             {
                 "ours": lambda: runner.run(controller.exchanges(count)),
                 "floor": lambda: closed_loop(lambda: echo.exchange(packet, len(packet)), count),
@@ -55,20 +56,18 @@ def exchange(effort: Effort) -> Table:
         "a controller's exchange with a delivering pump, through bridge process and pseudo-terminal",
         "a DIS packet echoed by another process on a pseudo-terminal (os.read, os.write)",
         tuple(
-            Row(f"LEASE to SNAPSHOT, {name}", ours[key], floor[key], "us")
+            Row.of(f"LEASE to SNAPSHOT, {name}", ours[key], floor[key], "us")
             for name, key in (("p50", "p50_us"), ("p99", "p99_us"))
         ),
         (
             "four hops between three processes, against two between two",
-            f"{ours['per_s'].median:,.0f} exchanges/s one after the other; a visit makes one a second",
+            f"{median(ours['per_s']):,.0f} exchanges/s one after the other; a visit makes one a second",
         ),
     )
 
 
 async def _connected(port: str, state: Path) -> _Controller:
-    transport, process = await spawn_bridge(
-        f"new-era:{port}", "bench-exchange", state_dir=state, verbose=False
-    )
+    transport, process = await spawn_bridge(f"new-era:{port}", "bench-exchange", state_dir=state)
     controller = _Controller(transport, process)
     await controller.start()
     return controller

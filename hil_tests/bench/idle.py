@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from hil_tests.bench.tables import Row, Spread, Table
+from hil_tests.bench.tables import Row, Table
 from hil_tests.bench.timing import Effort
 
 PROCEDURE = "ketamine-first-visit"
@@ -58,12 +58,14 @@ def idle(effort: Effort) -> Table:
         bare = found.pop("floor")
         for name, (cpu, memory) in found.items():
             what = f"{name}, --mqtt {mqtt}"
-            rows.append(Row(f"{what}: CPU", cpu, bare[0], "%"))
-            rows.append(Row(f"{what}: memory", memory, bare[1], "MB"))
+            rows.append(Row.of(f"{what}: CPU", cpu, bare[0], "%"))
+            rows.append(Row.of(f"{what}: memory", memory, bare[1], "MB"))
     return Table("idle", title, floor, tuple(rows), tuple(notes))
 
 
-def _watch(pids: dict[str, int], parts: int, length_s: float) -> dict[str, tuple[Spread, Spread]]:
+def _watch(
+    pids: dict[str, int], parts: int, length_s: float
+) -> dict[str, tuple[list[float], list[float]]]:
     """CPU in percent of one core and memory in MB, in so many parts of so many seconds."""
     cpu: dict[str, list[float]] = {name: [] for name in pids}
     memory: dict[str, list[float]] = {name: [] for name in pids}
@@ -75,7 +77,7 @@ def _watch(pids: dict[str, int], parts: int, length_s: float) -> dict[str, tuple
             now = Use.of(pid)
             cpu[name].append((now.cpu_s - before[name].cpu_s) / lasted_s * 100)
             memory[name].append(now.memory_mb)
-    return {name: (Spread.of(cpu[name]), Spread.of(memory[name])) for name in pids}
+    return {name: (cpu[name], memory[name]) for name in pids}
 
 
 @contextmanager

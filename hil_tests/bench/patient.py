@@ -19,9 +19,9 @@ DOSE_UG = 11.0
 
 def patient(effort: Effort) -> Table:
     """A step of the drug alone, of the patient, and of patient and monitor together."""
-    count = effort.count(5_000)
+    count = effort.count(2_000)
     found = taking_turns(
-        effort.rounds(7),
+        effort.rounds(15),
         {
             "floor": lambda: _plain(count),
             "the drug alone": lambda: _drug(count),
@@ -34,7 +34,7 @@ def patient(effort: Effort) -> Table:
         "patient",
         "one step of 1 s of one patient",
         "the exact discretisation of one drug written out: 3 compartments, 3 effect sites",
-        tuple(Row(what, figures["us"], floor, "us") for what, figures in found.items()),
+        tuple(Row.of(what, figures["us"], floor, "us") for what, figures in found.items()),
     )
 
 

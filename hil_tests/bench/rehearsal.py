@@ -29,14 +29,14 @@ def rehearsal(effort: Effort) -> Table:
             return _speed(_visit)
 
     found = taking_turns(
-        effort.rounds(5), {"ours": ours, "floor": lambda: _speed(lambda: _bare(report))}
+        effort.rounds(7), {"ours": ours, "floor": lambda: _speed(lambda: _bare(report))}
     )
     return Table(
         "rehearsal",
         f"a rehearsal of {PROCEDURE}, one core, everything on",
         f"the bare virtual loop with the same {report.iterations:,} wake-ups",
         tuple(
-            Row(f"simulated s per {clock} s", found["ours"][clock], found["floor"][clock], "s/s")
+            Row.of(f"simulated s per {clock} s", found["ours"][clock], found["floor"][clock], "s/s")
             for clock in ("wall", "CPU")
         ),
         (

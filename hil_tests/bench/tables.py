@@ -8,12 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
+from math import isfinite
+from statistics import median, quantiles
+
+QUARTILES_FROM = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Spread:
-    """The median of several rounds, and their lowest and highest."""
+    """The median of several rounds and their quartiles; of two or three rounds, the outermost."""
 
     median: float
     low: float
@@ -22,7 +25,10 @@ class Spread:
     @classmethod
     def of(cls, values: Sequence[float]) -> Spread:
         """Raises `statistics.StatisticsError` when there is no value."""
-        return cls(median(values), min(values), max(values))
+        if len(values) < QUARTILES_FROM:
+            return cls(median(values), min(values), max(values))
+        low, middle, high = quantiles(values, n=4, method="inclusive")
+        return cls(middle, low, high)
 
     def __str__(self) -> str:
         return f"{_figure(self.median)} ({_figure(self.low)}..{_figure(self.high)})"
@@ -30,18 +36,33 @@ class Spread:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One comparison.  ``ratio`` is ours over the floor, in ``unit``, unless the table says otherwise."""
+    """One comparison.  ``ratio`` is ours over the floor of the same round, ours and floor in ``unit``."""
 
     what: str
+    ratio: Spread
     ours: Spread
     floor: Spread
     unit: str
     also: str = ""
 
-    @property
-    def ratio(self) -> float:
-        """How many times the floor; infinite where the floor was too small to be seen."""
-        return self.ours.median / self.floor.median if self.floor.median else float("inf")
+    @classmethod
+    def of(
+        cls,
+        what: str,
+        ours: Sequence[float],
+        floor: Sequence[float],
+        unit: str,
+        also: str = "",
+    ) -> Row:
+        """From the figures of each round.  A floor too small to be seen makes the ratio infinite.
+
+        Dividing within a round, not between medians, takes a load that comes and goes out of the ratio.
+        """
+        ratios = [
+            mine / theirs if theirs else float("inf")
+            for mine, theirs in zip(ours, floor, strict=True)
+        ]
+        return cls(what, Spread.of(ratios), Spread.of(ours), Spread.of(floor), unit, also)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,16 +78,15 @@ class Table:
     def text(self) -> str:
         """The table for a person."""
         cells = [
-            (f"{row.ratio:.2f}", str(row.ours), str(row.floor), row.unit, row.what, row.also)
+            (str(row.ratio), str(row.ours), str(row.floor), row.unit, row.what, row.also)
             for row in self.rows
         ]
         head = ("ratio", "ours", "floor", "unit", "what", "")
         widths = [max(len(line[i]) for line in (head, *cells)) for i in range(len(head))]
         lines = [f"{self.key}: {self.title}", f"  floor: {self.floor}"]
         for line in (head, *cells):
-            ratio = line[0].rjust(widths[0])
-            rest = [cell.ljust(width) for cell, width in zip(line[1:], widths[1:], strict=True)]
-            lines.append(("  " + "  ".join((ratio, *rest))).rstrip())
+            padded = [cell.ljust(width) for cell, width in zip(line, widths, strict=True)]
+            lines.append(("  " + "  ".join(padded)).rstrip())
         lines += [f"  {note}" for note in self.notes]
         return "\n".join(lines) + "\n"
 
@@ -79,7 +99,7 @@ class Table:
             "rows": [
                 {
                     "what": row.what,
-                    "ratio": row.ratio if row.floor.median else None,
+                    "ratio": _spread(row.ratio) if isfinite(row.ratio.high) else None,
                     "ours": _spread(row.ours),
                     "floor": _spread(row.floor),
                     "unit": row.unit,

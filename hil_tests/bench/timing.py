@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from statistics import quantiles
 from time import perf_counter
 
-from hil_tests.bench.tables import Spread
-
 US = 1e6
 
 Figures = Mapping[str, float]
@@ -29,16 +27,19 @@ class Effort:
         return max(8, usual // 50) if self.quick else usual
 
 
-def taking_turns(rounds: int, measures: Mapping[str, Measure]) -> dict[str, Mapping[str, Spread]]:
-    """Each measure once a round, in the opposite order every other round; spreads by name and figure."""
+def taking_turns(rounds: int, measures: Mapping[str, Measure]) -> dict[str, dict[str, list[float]]]:
+    """Each measure once a round, in the opposite order every other round.
+
+    Returns for each measure its figures by name, one value a round.
+    """
     seen: dict[str, list[Figures]] = {name: [] for name in measures}
     for number in range(rounds):
         names = list(measures)
         for name in names if number % 2 == 0 else reversed(names):
             seen[name].append(measures[name]())
     return {
-        name: {key: Spread.of([round_[key] for round_ in rounds_]) for key in rounds_[0]}
-        for name, rounds_ in seen.items()
+        name: {key: [figures[key] for figures in each] for key in each[0]}
+        for name, each in seen.items()
     }
 
 
