@@ -301,7 +301,7 @@ class PumpHand:
         self.snapshot = snapshot
         if self.identity is None:
             return
-        if PumpAlarm.LINK_LOST in snapshot.alarms or snapshot.state is PumpState.UNKNOWN:
+        if _is_lost(snapshot):
             self._set_down("the pump does not answer its bridge")
         elif not self._up:
             self._up = True
@@ -315,11 +315,7 @@ class PumpHand:
             self._runner.post(told.StopConfirmed())
 
     def _confirms_a_stop(self, snapshot: msg.Snapshot) -> bool:
-        stands = (
-            snapshot.state in STANDING
-            and PumpAlarm.STOP_UNCONFIRMED not in snapshot.alarms
-            and PumpAlarm.LINK_LOST not in snapshot.alarms
-        )
+        stands = snapshot.state in STANDING and PumpAlarm.STOP_UNCONFIRMED not in snapshot.alarms
         if self._stop_at is not None and self.stop_confirmed_s is None:
             since_s = self._loop.time() - self._stop_at
             seen = snapshot.age.s + MS < since_s and PumpAlarm.ESTOP_LATCHED in snapshot.alarms
@@ -435,3 +431,13 @@ class PumpHand:
     def _ask_snapshot(self) -> None:
         if self._link is not None and self.identity is not None:
             self._link.ask(msg.SnapshotRequest())
+
+
+def _is_lost(snapshot: msg.Snapshot) -> bool:
+    """Whether the bridge does not reach its pump now.
+
+    The alarm alone says less: it stays until a person has acknowledged it, and a state in which the pump
+    stands comes from a reading that was made after the loss.
+    """
+    lost = PumpAlarm.LINK_LOST in snapshot.alarms and snapshot.state not in STANDING
+    return lost or snapshot.state is PumpState.UNKNOWN

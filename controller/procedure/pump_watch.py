@@ -22,6 +22,10 @@ from firmware_bridge.quantities import Volume
 RECORD_STEP = Volume(20_000)
 """Progress is written every 0.02 mL, so that after a crash log and pump agree to within 0.05 mL."""
 
+DIGIT = Volume(10_000)
+"""The coarsest step of a counter of four digits up to 99 mL: at a tenth of a millilitre an hour it
+stands still for minutes."""
+
 _FATAL = PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.IDENTITY_CHANGED
 _LATCHED = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
 """Where the latch of the pump side is our own doing, and no news."""
@@ -183,10 +187,11 @@ def _reached(draft: Draft, counted: Delivery) -> None:
 
 
 def _off_pace(running: Delivery, infused: Volume, now: float, slack_s: float) -> bool:
-    """Whether counter and clock disagree by more than 10 % and the slack of a report."""
+    """Whether counter and clock disagree by more than 10 %, the slack of a report and one digit."""
     rate = running.programmed_rate or running.rate
     expected = running.estimated(now).nl
-    return abs(infused.nl - expected) > expected // 10 + int(rate.nl_h * slack_s / 3_600)
+    late = int(rate.nl_h * slack_s / 3_600)
+    return abs(infused.nl - expected) > expected // 10 + late + DIGIT.nl
 
 
 def _pace(draft: Draft, running: Delivery) -> None:

@@ -42,6 +42,7 @@ COUNTER_NL = 10_000
 """One digit of a counter that has passed 9.999 mL; below, it is a tenth of this."""
 
 BEFORE_DRUG = (State.PREPARING, State.SELF_TEST, State.BASELINE)
+AFTER_DRUG = (State.RESCUE, State.RECOVERING)
 STATES: dict[State, tuple[float, Callable[[], Person]]] = {
     # how long the state lasts, and the person who leads there
     State.PREPARING: (18, lambda: Person("dissociation")),
@@ -129,6 +130,9 @@ def finished_well(scene: Scene, stage: CrashStage, rehearsed: Rehearsed) -> None
     assert rehearsed.violations == ()
     aborted = report.final_state == "aborted" and scene.broke_in in BEFORE_DRUG
     assert aborted or report.outcome.value in {"completed", "rescued"}, report
+    if scene.broke_in not in AFTER_DRUG and not aborted:
+        ways = [(r["from"], r["to"]) for r in stage.events() if r["kind"] == "state"]
+        assert told(stage) or ("infusing", "recovering") in ways, ways
     test_nl = 1_500_000 if scene.broke_in is State.TITRATING else 1_000_000
     assert scene.plunger_nl() <= test_nl * 1.5 + COUNTER_NL
     told_or_true(stage)
@@ -139,14 +143,20 @@ def finished_well(scene: Scene, stage: CrashStage, rehearsed: Rehearsed) -> None
     assert not stage.latch.is_set
 
 
+def told(stage: CrashStage) -> bool:
+    """Whether the person knows that log and pump do not agree, or that nobody knows the count."""
+    assert stage.runner is not None
+    visit = stage.runner.visit
+    uncertain = any(d.status is Status.UNCERTAIN for d in visit.account.deliveries)
+    return uncertain or bool(visit.chart.disagreement)
+
+
 def told_or_true(stage: CrashStage) -> None:
     """What is believed is what happened, or the person is told; and what counts is never too little."""
     assert stage.runner is not None
     visit, true_nl = stage.runner.visit, stage.plunger_nl
     believed_nl = visit.account.delivered.nl
-    last = visit.account.last
-    told = bool(visit.chart.disagreement) or (last is not None and last.status is Status.UNCERTAIN)
-    if not told:
+    if not told(stage):
         assert abs(believed_nl - true_nl) <= max(AGREE_NL, true_nl // 100), (believed_nl, true_nl)
     assert visit.account.volume_counted.nl + COUNTER_NL >= true_nl
 
