@@ -142,9 +142,7 @@ class Runner:
     @property
     def state(self) -> State:
         """The reported state.  After a stop it is `emergency_stopped`, whatever else still runs."""
-        if self._stopped and self.machine.state is not State.FAULT:
-            return State.EMERGENCY_STOPPED
-        return self.machine.state
+        return State.EMERGENCY_STOPPED if self._stopped else self.machine.state
 
     @property
     def stopped(self) -> bool:
@@ -257,7 +255,9 @@ class Runner:
     def _take(self, event: told.Event) -> None:
         if self._stopped and not isinstance(event, SETTLE_EVENTS):
             return
-        if isinstance(event, told.StopConfirmed | told.StopUnconfirmed) and self._is_outdated(event):
+        if isinstance(event, told.StopConfirmed | told.StopUnconfirmed) and self._is_outdated(
+            event
+        ):
             return
         outermost, self._deciding = not self._deciding, True
         try:

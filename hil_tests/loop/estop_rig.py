@@ -263,6 +263,7 @@ class Pressed(Observer):
     confirmed: Truth | None = None
     afterwards: Truth = field(init=False)
     was_over: bool = False
+    at_once: State | None = None
     raises: asyncio.Event | None = None
     past_the_hand: bool = False
     ids: count[int] = field(default_factory=lambda: count(10_000))
@@ -335,6 +336,7 @@ class Pressed(Observer):
     def _press(self) -> None:
         self.was_over = self.runner.finished.done()
         self.press(self)
+        self.at_once = self.runner.state
 
     def _look_in_time(self) -> None:
         self.in_time = self.bench.served.truth()

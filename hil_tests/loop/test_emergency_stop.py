@@ -46,6 +46,9 @@ INSTANTS = 200
 BLOCK = 50
 """Instants in one test, so that they can be spread over processes."""
 
+COUNTED_NL = 10_000
+"""The resolution of the pump's counter, once for each delivery; more must not go unaccounted for."""
+
 RATE, VOLUME, LEASE = Rate.from_ml_h(60), Volume.from_ml(1), Duration(3_000)
 ARM = do.ArmGate(9_001, RATE, VOLUME, VOLUME, Duration.from_s(60), Concentration.from_mg_ml(10))
 
@@ -230,6 +233,7 @@ def judge(pressed: Pressed) -> None:
     only_stop_and_queries(pressed, where)
     if pressed.was_over:  # what happened in that instant ended the visit first, and its end stands
         return
+    assert pressed.at_once is State.EMERGENCY_STOPPED, where
     assert report.final_state == "emergency_stopped", where
     assert report.outcome is do.Outcome.EMERGENCY_STOPPED, where
     assert report.stop_confirmed, where
@@ -241,6 +245,8 @@ def judge(pressed: Pressed) -> None:
     assert pressed.in_time.steps == pressed.afterwards.steps, where
     assert pressed.confirmed is not None, where
     assert pressed.confirmed.steps == pressed.afterwards.steps, where
+    missing_nl = pressed.afterwards.plunger_nl - round(report.delivered_ml * 1e6)
+    assert missing_nl <= COUNTED_NL, f"{where}: {missing_nl} nL not accounted for"
 
 
 HARMLESS = msg.Hello | msg.Estop | msg.Stop | msg.Disarm | msg.SnapshotRequest
