@@ -19,7 +19,7 @@ from firmware_bridge.caps import Caps
 from firmware_bridge.clock import at_least_wall, speed_of
 from firmware_bridge.conversation import PushedAside
 from firmware_bridge.dialect import Frame, HostDialect, Program, Reading, T
-from firmware_bridge.errors import BridgeError, Disconnected, LinkError
+from firmware_bridge.errors import BridgeError, Disconnected, LinkError, PortGone
 from firmware_bridge.gate import Closed
 from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Bolus, Code, PumpAlarm, Resume, Run, SelfTest
@@ -130,7 +130,7 @@ class PumpKeeper:
         """Do what is due, the most urgent first, until the controller is gone and the pump at rest."""
         while not self._is_over():
             if not self.port.is_open:
-                await self.port.reopen(self._log)
+                await self._reopen()
             elif not self.port.is_met:
                 await self._meet_again()
             elif self.stopping:
@@ -146,6 +146,12 @@ class PumpKeeper:
                 await self._wake.wait()
             self.reporter.state()
             self._upstream.flush()
+
+    async def _reopen(self) -> None:
+        try:
+            await self.port.reopen(self._log)
+        except PortGone:
+            self._give_up_at = self._loop.time()  # in vain, as soon as nobody asks for it
 
     async def _next_order(self) -> None:
         order, arrived = self._waiting.popleft()

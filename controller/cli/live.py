@@ -194,7 +194,7 @@ class LiveVisit:
         for line in self._spec.warnings:
             self._screen.say(line, "yellow")
         self._stack.callback(self._screen.close)
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             former = signal.signal(number, self._interrupted)
             self._stack.callback(signal.signal, number, former)
         self._spec.attach(self._loop, self._screen, runner, self._stack)

@@ -7,6 +7,7 @@ reads the runner and changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
@@ -98,12 +99,14 @@ class Screen(Observer):
     def close(self) -> None:
         """Leave the terminal as it was.  Idempotent."""
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def say(self, text: str, style: str = "") -> None:
-        """One line that stays."""
-        self._console.print(Text(plain(text), style=style))
+        """One line that stays.  A terminal that has gone shows nothing, and that is all it does."""
+        with contextlib.suppress(OSError):
+            self._console.print(Text(plain(text), style=style))
 
     def typed(self, text: str) -> None:
         """What stands on the input line."""
@@ -112,7 +115,8 @@ class Screen(Observer):
     def draw(self, runner: Runner) -> None:
         """Show how things stand now."""
         if self._live is not None:
-            self._live.update(self._panel(runner), refresh=True)
+            with contextlib.suppress(OSError):
+                self._live.update(self._panel(runner), refresh=True)
 
     # --- what happens -------------------------------------------------------------------------------
 
