@@ -49,6 +49,7 @@ class Client:
     """A blocking client of a port, with nothing between it and the system calls."""
 
     def __init__(self, port: str) -> None:
+        self._port = port
         self._socket: socket.socket | None = None
         if port.startswith("socket://"):
             host, _, number = port.removeprefix("socket://").rpartition(":")
@@ -66,7 +67,7 @@ class Client:
         while len(answer) < length:
             more = os.read(self._fd, 4096)
             if not more:
-                raise ConnectionError("the port was closed")
+                raise ConnectionError(f"{self._port} was closed")
             answer += more
         return answer
 
