@@ -22,6 +22,6 @@ class TellWorld(Observer):
             self._vitals.tell({"reported_nl": runner.visit.account.delivered.nl})
 
     def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
-        given = data.get("midazolam_mg")
-        if kind == "rescue" and isinstance(given, int | float):
+        given = data.get("dose_mg")
+        if kind == "rescue" and data.get("drug") == "midazolam" and isinstance(given, int | float):
             self._vitals.tell({"midazolam_mg": float(given)})

@@ -20,6 +20,7 @@ from controller.cli.live_parts import (
     LiveSpec,
     LogListeners,
     bounds_at,
+    interrupted_notice,
     opened_log,
     pace_at,
     publisher_for,
@@ -74,6 +75,7 @@ class LiveVisit:
         self._stack = AsyncExitStack()
         self._bridge: BridgeProcess | None = None
         self._interrupted_visit = False
+        self._first_words: tuple[str, ...] = ()
         self._world: WorldChild | None = None
         self._runner: Runner | None = None
         self._interrupts = 0
@@ -88,6 +90,8 @@ class LiveVisit:
             port = await self._open_world()
             log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
             self._interrupted_visit = recovered is not None
+            if recovered is not None:
+                self._first_words = (interrupted_notice(path, recovered),)
             try:
                 report = await self._visit(port, log, recovered)
             finally:
@@ -154,7 +158,7 @@ class LiveVisit:
     async def _open_publisher(
         self, telemetry: Telemetry, log: EventLog, stops: StopAnswers
     ) -> Publisher:
-        publisher = publisher_for(self._spec, telemetry, stops.heard, self._odd)
+        publisher = publisher_for(self._spec, telemetry, log, stops.heard, self._odd)
         stops.answer_through(publisher)
         publisher.follow(log)
         try:
@@ -191,7 +195,7 @@ class LiveVisit:
         stops.attach(runner)
         self._open_vitals(runner)
         self._screen.open()
-        for line in self._spec.warnings:
+        for line in (*self._spec.warnings, *self._first_words):
             self._screen.say(line, "yellow")
         self._stack.callback(self._screen.close)
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

@@ -13,13 +13,13 @@ from pathlib import Path
 
 from controller import event_log
 from controller.cli.keyboard import Keyboard
-from controller.cli.outcome import Usage
+from controller.cli.outcome import Unreachable, Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.screen import Screen
 from controller.event_log import EventLog, Header, LogDamaged
 from controller.log_format import Record, Stamp
-from controller.log_storage import FileStorage
-from controller.mqtt_url import MqttAddress, Off
+from controller.log_storage import FileStorage, LogBusy
+from controller.mqtt_url import Broker, MqttAddress, Off
 from controller.plan import Plan
 from controller.procedure.table import CLOSED
 from controller.procedure.visit import Bounds, Recovered
@@ -32,6 +32,9 @@ from controller.vitals_replay import Recording
 from firmware_bridge.clock import WALL_FLOOR_S, at_least_wall, fresh_boot_id, wall_ms
 from firmware_bridge.protocols.pumplink_timing import Timing
 from firmware_bridge.quantities import Duration
+
+
+GO_ON = "go on with that one, or move the log away to begin anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,13 +164,17 @@ def opened_log(
     """A new log; or the unfinished one of this device, with what it says.  Raises `Usage`."""
     boot = f"{fresh_boot_id():08x}{os.getpid() & 0xFFFF:04x}"
     for unfinished in event_log.open_sessions(spec.log_dir, spec.device):
-        log, records = _continued(unfinished.path, clock, boot, listeners)
+        log, records = _continued(unfinished.path, spec.device, clock, boot, listeners)
         try:
             found = replay(records)
         except ReplayError as error:
             log.close()
             raise Usage(f"{unfinished.path}: {error}; move it away to begin anew") from error
         if found.state not in CLOSED:
+            other = _other_visit(records[0], spec.plan)
+            if other:
+                log.close()
+                raise Usage(f"{unfinished.path}: an unfinished visit with {other}; {GO_ON}")
             return log, unfinished.path, found.recovered
         log.seal({"outcome": found.outcome, "final_state": found.state.value})
         log.close()
@@ -182,7 +189,12 @@ def opened_log(
         spec.plan.name,
         spec.plan.library_sha256,
         simulated=True,
-        extra={"seed": spec.seed, "speed": spec.speed, "pump": spec.pump, "drug": spec.plan.drug},
+        extra={
+            "seed": spec.seed,
+            "speed": spec.speed,
+            "pump": spec.pump,
+            **_identity(spec.plan),
+        },
     )
     log = EventLog.create(
         storage,
@@ -196,8 +208,35 @@ def opened_log(
     return log, path, None
 
 
+def interrupted_notice(path: Path, recovered: Recovered) -> str:
+    """What a person must know first when an unfinished visit is taken up again."""
+    return (
+        f"taking up the unfinished visit of {path}, whose controller ended in {recovered.state}: "
+        "the pump has been stopped, and nothing goes on before the question in holding is answered"
+    )
+
+
+def _identity(plan: Plan) -> dict[str, str | float]:
+    """What an account of doses cannot do without; it goes into the header of the log."""
+    return {
+        "drug": plan.drug,
+        "concentration_mg_ml": plan.concentration.mg_ml,
+        "weight_kg": plan.subject.weight_kg,
+    }
+
+
+def _other_visit(header: Record, plan: Plan) -> str:
+    """In what the unfinished visit differs from the one asked for; empty if in nothing."""
+    asked = {"procedure": plan.name, **_identity(plan)}
+    return ", ".join(
+        f"{key} {header.get(key)} where {value} is asked for"
+        for key, value in asked.items()
+        if header.get(key) != value
+    )
+
+
 def _continued(
-    path: Path, clock: Clock, boot: str, listeners: LogListeners
+    path: Path, device: str, clock: Clock, boot: str, listeners: LogListeners
 ) -> tuple[EventLog, tuple[Record, ...]]:
     try:
         return EventLog.recover(
@@ -207,6 +246,8 @@ def _continued(
             on_failure=listeners.on_failure,
             on_written=listeners.on_written,
         )
+    except LogBusy as error:
+        raise Unreachable(f"{device} is in use: another process writes {path}") from error
     except (LogDamaged, OSError) as error:
         raise Usage(f"{path}: {error}; move it away to begin anew") from error
 
@@ -215,11 +256,20 @@ def _continued(
 
 
 def publisher_for(
-    spec: LiveSpec, telemetry: Telemetry, on_estop: OnStop, on_odd: Callable[[str], None]
+    spec: LiveSpec,
+    telemetry: Telemetry,
+    log: EventLog,
+    on_estop: OnStop,
+    on_odd: Callable[[str], None],
 ) -> Publisher:
-    """The way to the dashboards that was asked for."""
+    """The way to the dashboards that was asked for.
+
+    A broker of somebody's gets each event once over any number of restarts: how far it has come is kept
+    beside the log.  An embedded one begins empty every time.
+    """
     if isinstance(spec.mqtt, Off):
         return NullPublisher()
     from controller.mqtt import MqttPublisher  # noqa: PLC0415 - MQTT loads only where it is used
 
-    return MqttPublisher(spec.mqtt, telemetry, on_estop=on_estop, on_odd=on_odd)
+    cursor = Path(log.name).with_suffix(".cursor") if isinstance(spec.mqtt, Broker) else None
+    return MqttPublisher(spec.mqtt, telemetry, on_estop=on_estop, on_odd=on_odd, cursor_path=cursor)

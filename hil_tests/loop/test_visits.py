@@ -123,3 +123,9 @@ def test_the_pump_is_left_as_it_was_found() -> None:
     assert any(note.startswith("put back") for note in stage.notes)
     assert stage.pump is not None
     assert stage.pump.snapshot().settings.safe_s == 0
+
+
+def test_midazolam_that_the_clinician_gives_reaches_the_simulated_patient() -> None:
+    _, stage = rehearse(11, "anxiety")
+    assert stage.world is not None
+    assert stage.world.patient.concentrations()["midazolam_effect_ng_ml"] > 1.0
