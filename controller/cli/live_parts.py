@@ -33,7 +33,6 @@ from firmware_bridge.clock import WALL_FLOOR_S, at_least_wall, fresh_boot_id, wa
 from firmware_bridge.protocols.pumplink_timing import Timing
 from firmware_bridge.quantities import Duration
 
-
 GO_ON = "go on with that one, or move the log away to begin anew"
 
 

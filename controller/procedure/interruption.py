@@ -43,9 +43,11 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
         rescued=known.rescued,
     )
     draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)
+    counts = _counts(draft, event.pump)
     _reconcile(draft, event.pump)
     draft.record("interrupted", state=known.state.value, origin=(origin or known.state).value)
-    draft.raise_alarm("interrupted", Priority.HIGH, "the controller was interrupted")
+    text = f"the controller was interrupted in {known.state.value.replace('_', ' ')}{counts}"
+    draft.raise_alarm("interrupted", Priority.HIGH, text)
     if known.state is State.EMERGENCY_STOPPED:
         draft.emergency_stop("an earlier run")
     elif known.state is State.FAULT:
@@ -60,6 +62,16 @@ def _ended(delivery: Delivery, now: float) -> Delivery:
     if delivery.status is Status.ORDERED:
         return replace(delivery, status=Status.NEVER_STARTED)
     return replace(delivery, started_at=None, ended_at=now)
+
+
+def _counts(draft: Draft, pump: Snapshot | None) -> str:
+    """What log and pump say about the delivery that was cut short, in words; empty if none was."""
+    last = draft.visit.account.last
+    if last is None or last.status not in _OPEN_ENDS:
+        return ""
+    known = pump is not None and pump.state is not PumpState.UNKNOWN
+    said = f"the pump {pump.infused}" if pump is not None and known else "the pump nothing"
+    return f"; of {last.volume} the log says {last.delivered}, {said}"
 
 
 def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
