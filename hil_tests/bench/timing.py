@@ -44,7 +44,7 @@ def taking_turns(rounds: int, measures: Mapping[str, Measure]) -> dict[str, dict
 
 
 def closed_loop(exchange: Callable[[], object], count: int) -> Figures:
-    """``count`` exchanges one after the other: ``per_s``, and ``p50_us`` and ``p99_us`` of one."""
+    """``count`` exchanges one after the other: see `latencies`."""
     lasted: list[float] = []
     before = began = perf_counter()
     for _ in range(count):
@@ -56,10 +56,15 @@ def closed_loop(exchange: Callable[[], object], count: int) -> Figures:
 
 
 def latencies(lasted_s: list[float], together_s: float) -> Figures:
-    """Rate and percentiles of exchanges that were measured one by one."""
+    """Rates and percentiles of exchanges that were measured one by one.
+
+    ``per_s`` counts everything; ``typical_per_s`` leaves out, by the median, what others on the same
+    computer did meanwhile.
+    """
     cuts = quantiles(lasted_s, n=100, method="inclusive")
     return {
         "per_s": len(lasted_s) / together_s,
+        "typical_per_s": 1 / cuts[49],
         "p50_us": cuts[49] * US,
         "p99_us": cuts[98] * US,
     }
