@@ -131,6 +131,7 @@ class CrashStage(Stage):
         self.crashed = False
         self.stopped_by_nl: int | None = None
         self.beyond: list[str] = []
+        self.on_run: Callable[[int], None] = lambda _number: None
         self.task = self.loop.create_task(self.run(), name=self.session)
 
     def takes_over(self, former: CrashStage) -> None:
@@ -155,6 +156,8 @@ class CrashStage(Stage):
             if b"RUN" in data and not self.crashed:
                 # The pump's own dead-man begins with the start that the order carried.
                 self.run_at, self.renewed_nl = self.loop.time(), self.plunger_nl
+                if self.starts:
+                    self.on_run(self.starts)
         if name in {"port", "pump"}:
             self._look()
 

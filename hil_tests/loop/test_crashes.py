@@ -35,11 +35,14 @@ from hil_tests.loop.crash_stage import (
 from sim.virtual_loop import run_virtual
 
 PLAN = short_plan()
-SEEDS = range(36)
+SEEDS = range(32)
 BUDGET_S = 4 * 3600.0
 AGREE_NL = 50_000
 COUNTER_NL = 10_000
 """One digit of a counter that has passed 9.999 mL; below, it is a tenth of this."""
+
+ANSWER_S = 0.008
+"""Sooner than a pump's answer to RUN can have come: nine bytes there and nine back take 9 ms."""
 
 BEFORE_DRUG = (State.PREPARING, State.SELF_TEST, State.BASELINE)
 AFTER_DRUG = (State.RESCUE, State.RECOVERING)
@@ -241,11 +244,46 @@ async def test_after_both_have_died_the_pump_stops_by_itself_and_the_next_contro
     await goes_on(scene, logs[0])
 
 
-async def goes_on(scene: Scene, log: MemoryStorage) -> None:
+@pytest.mark.parametrize("number", [1, 2], ids=["test bolus", "infusion"])
+@pytest.mark.parametrize("seed", range(8))
+def test_a_start_whose_answer_nobody_wrote_down_counts_whole_and_is_not_repeated(
+    seed: int, number: int
+) -> None:
+    async def scenario() -> None:
+        stage = CrashStage(PLAN, seed, lambda _draw: Person("dissociation"))
+        stage.begin()
+        sent = asyncio.Event()
+        stage.on_run = lambda start: sent.set() if start == number else None
+        await sent.wait()
+        await asyncio.sleep(chance(seed).uniform(0, ANSWER_S))
+        assert stage.runner is not None
+        before = stage.runner.visit.account.deliveries[number - 1]
+        assert before.status is Status.STARTING
+        scene = Scene(seed, stage, stage.runner.state)
+        stage.crash()
+        stage.kill_bridge()
+        log = stage.kill_controller()
+        await stage.buried()
+        found = replay(longest_valid_prefix(log.contents()).records).deliveries[number - 1]
+        assert found.status is Status.STARTING
+        await asyncio.sleep(10)
+        again = await goes_on(scene, log)
+        assert again is not None
+        assert again.runner is not None
+        account = again.runner.visit.account
+        assert account.deliveries[number - 1].counted >= before.volume
+        started = [r["command"] for r in again.events() if r["kind"] == "intent"]
+        assert started.count("StartBolus") == 1
+        assert started.count("StartInfusion") == 1
+
+    run_virtual(scenario, seed=seed, budget_s=BUDGET_S)
+
+
+async def goes_on(scene: Scene, log: MemoryStorage) -> CrashStage | None:
     """A new controller on what the old one left: stopped, in holding, asking; then a person goes on."""
     found = replay(longest_valid_prefix(log.contents()).records)
     if found.state in CLOSED:
-        return
+        return None
     asked = Asked()
     again = CrashStage(
         PLAN,
@@ -266,6 +304,7 @@ async def goes_on(scene: Scene, log: MemoryStorage) -> None:
     assert b"STP" in again.pump_writes[0][1]
     programmed_before_a_start([data for _, data in again.pump_writes])
     finished_well(scene, again, rehearsed)
+    return again
 
 
 async def opens_in_holding(again: CrashStage, asked: Asked, broke_in: State) -> None:

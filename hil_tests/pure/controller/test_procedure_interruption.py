@@ -86,6 +86,23 @@ def test_the_rest_of_the_infusion_is_what_the_pump_says_was_not_given() -> None:
     assert stage.visit.account.required == Mass.from_mg(10)
 
 
+def test_the_alarm_says_where_it_was_interrupted_and_what_log_and_pump_say() -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    pump = stopped_at(before)
+    log = before.visit.account.deliveries[-1].recorded
+    text = after_crash(before, pump).alarms["interrupted"].text
+    assert text == (
+        f"the controller was interrupted in infusing; of 2.5 mL the log says {log}, "
+        f"the pump {pump.infused}"
+    )
+    unread = after_crash(before, None).alarms["interrupted"].text
+    assert unread.endswith("the pump nothing")
+    idle = Stage().to_observing()
+    text = after_crash(idle, stopped_at(idle)).alarms["interrupted"].text
+    assert text == "the controller was interrupted in observing"
+
+
 @pytest.mark.parametrize("off_ml", [-0.06, 0.06])
 def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: float) -> None:
     before = Stage().to_infusing()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.procedure.decide import decide
@@ -15,6 +17,7 @@ from controller.procedure.events import (
     VitalsLost,
     vitals_arrived,
 )
+from controller.procedure.pump_watch import _off_pace
 from controller.procedure.table import State
 from controller.procedure.visit import Delivery, Kind, Status
 from firmware_bridge.messages import PumpAlarm, PumpState
@@ -228,6 +231,21 @@ def test_an_occlusion_alarm_clears_when_the_pump_says_so(stage: Stage) -> None:
     stage.pump.alarms = PumpAlarm.NONE
     stage.report()
     assert "pump.occlusion" not in stage.alarms
+
+
+def test_a_counter_that_stands_for_a_minute_at_a_tenth_of_a_millilitre_an_hour_is_no_fault(
+    stage: Stage,
+) -> None:
+    slow = stage.visit.account.deliveries[-1]
+    slow = replace(
+        slow,
+        rate=Rate.from_ml_h("0.1"),
+        programmed_rate=Rate.from_ml_h("0.1"),
+        delivered=Volume(0),
+        started_at=0.0,
+    )
+    for counted, seconds, off in ((0, 60, False), (0, 600, True), (30_000, 60, True)):
+        assert _off_pace(slow, Volume(counted), float(seconds), 15.0) is off
 
 
 @pytest.mark.parametrize("factor", [70, 130])
