@@ -18,7 +18,8 @@ from controller.runner import Observer, Runner
 from firmware_bridge.messages import PumpState, Snapshot
 
 STROKE_NL = 30
-"""More than one microstep of any syringe shipped (BD 50/60 mL: 17 nL)."""
+"""What may be moved beyond what was authorised.  The invariant allows one stroke (178 nL in a BD 20 mL); the
+simulated target ends on a nanolitre, so less is asked for here."""
 AGREE_NL = 10_000
 """Resolution of a New Era counter up to 10 mL: four digits, 0.001 to 0.01 mL."""
 FINAL = frozenset({Status.STOPPED, Status.COMPLETED})
