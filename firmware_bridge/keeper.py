@@ -197,9 +197,8 @@ class PumpKeeper:
         """Emergency stop: latched, and STOP written, before this returns.  Never raises."""
         first, self._pressed = not self._pressed, True
         self._latch.set(why)
-        if (
-            first or not self.stopping
-        ):  # further presses on one stop leave it to the dialect to repeat
+        # Further presses on one stop leave it to the dialect to repeat.
+        if first or not self.stopping:
             self._write_stop()
         self._log(f"emergency stop: {why}")
         self._rest_wanted(Closed.EMERGENCY_STOP)

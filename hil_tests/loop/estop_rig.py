@@ -264,6 +264,7 @@ class Pressed(Observer):
     afterwards: Truth = field(init=False)
     was_over: bool = False
     at_once: State | None = None
+    said_first: bytes = b""
     raises: asyncio.Event | None = None
     past_the_hand: bool = False
     ids: count[int] = field(default_factory=lambda: count(10_000))
@@ -335,8 +336,10 @@ class Pressed(Observer):
 
     def _press(self) -> None:
         self.was_over = self.runner.finished.done()
+        said = len(self.bench.upstream)
         self.press(self)
         self.at_once = self.runner.state
+        self.said_first = self.bench.upstream[said][1] if len(self.bench.upstream) > said else b""
 
     def _look_in_time(self) -> None:
         self.in_time = self.bench.served.truth()

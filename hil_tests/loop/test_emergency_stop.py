@@ -25,7 +25,7 @@ from firmware_bridge import messages as msg
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState
-from firmware_bridge.protocols.pumplink import FrameDecoder
+from firmware_bridge.protocols.pumplink import ESTOP_FRAME, FrameDecoder
 from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
 from hil_tests.loop.estop_rig import (
     STOP,
@@ -234,6 +234,7 @@ def judge(pressed: Pressed) -> None:
     if pressed.was_over:  # what happened in that instant ended the visit first, and its end stands
         return
     assert pressed.at_once is State.EMERGENCY_STOPPED, where
+    assert pressed.said_first == ESTOP_FRAME, where
     assert report.final_state == "emergency_stopped", where
     assert report.outcome is do.Outcome.EMERGENCY_STOPPED, where
     assert report.stop_confirmed, where
