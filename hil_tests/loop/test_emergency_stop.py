@@ -27,6 +27,8 @@ from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState
 from firmware_bridge.protocols.pumplink import ESTOP_FRAME, FrameDecoder
 from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volume
+from firmware_bridge.transports.memory import MemoryTransport
+from hil_tests.loop.bridge_rig import Controller
 from hil_tests.loop.estop_rig import (
     STOP,
     VISIT_S,
@@ -38,6 +40,7 @@ from hil_tests.loop.estop_rig import (
     is_stop_or_query,
     moment,
 )
+from sim.serve import serve_memory
 from sim.virtual_loop import run_virtual
 
 INSTANTS = 200
@@ -334,6 +337,49 @@ def test_a_restart_finds_the_latch_and_refuses_every_start(state: State) -> None
     assert bench.latch.is_set
     assert bench.runner is not None
     assert bench.runner.state is State.EMERGENCY_STOPPED
+    assert "RUN" not in words(bench)
+    assert bench.heard.truth().steps == 0
+
+
+async def commanded(bench: Bench, *, reset: bool) -> list[msg.Result]:
+    """What a bridge on its own answers to every start, from a controller that just asks for them."""
+    loop = asyncio.get_running_loop()
+    bench.served = serve_memory(bench.heard, bench._plug(loop), loop)
+    pipe = await bench._open_bridge()
+    assert isinstance(pipe, MemoryTransport)
+    controller = Controller(loop, pipe)
+    await asyncio.sleep(1.0)
+    if reset:
+        assert (await controller.ends(msg.Reset(1, bench.boots))).ending is Ending.DONE
+        await asyncio.sleep(60.0)
+    arm = msg.Arm(3, RATE, VOLUME, VOLUME, ARM.time_max, ARM.concentration)
+    answers = [
+        await controller.ends(order)
+        for order in (
+            msg.Configure(2, 19_050, Volume.from_ml(20)),
+            arm,
+            msg.Run(4, RATE, VOLUME, LEASE),
+            msg.Bolus(5, RATE, VOLUME, LEASE),
+        )
+        if not (reset and order is arm)
+    ]
+    await asyncio.sleep(1.0)
+    controller.close()
+    await asyncio.gather(*bench.bridges)
+    bench.served.close()
+    return answers
+
+
+@pytest.mark.parametrize("reset", [False, True])
+def test_a_new_bridge_starts_nothing_under_the_latch_nor_when_it_has_been_reset(
+    reset: bool,
+) -> None:
+    bench = Bench("", 1, slow=False, latch=stopped_in(State.INFUSING).bench.latch)
+    answers, _ = run_virtual(lambda: commanded(bench, reset=reset), seed=1, budget_s=VISIT_S)
+    starts = answers[1:]
+    assert {answer.ending for answer in starts} == {Ending.REFUSED}
+    assert all(("latch" in answer.reason) is not reset for answer in starts), starts
+    assert bench.latch.is_set is not reset
     assert "RUN" not in words(bench)
     assert bench.heard.truth().steps == 0
 
