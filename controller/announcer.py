@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from controller.alarm_board import Alarm
 from controller.log_format import Stamp
 from controller.phase import phase_of
-from controller.procedure.events import VitalsArrived, is_number
+from controller.procedure.events import VitalsArrived, concentrations
 from controller.procedure.table import State
 from controller.procedure.visit import OPEN, Account
 from controller.publisher import Publisher
@@ -107,21 +107,22 @@ class Announcer(Observer):
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
         stamp, eseq = self._stamp(), runner.log.last_seq
         self._publisher.publish(self._telemetry.vitals(stamp, eseq, vitals.sample))
-        model = raw.get("model")
-        if isinstance(model, Mapping):
-            self._publisher.publish(self._telemetry.model(stamp, eseq, _numbers(model)))
+        model = concentrations(raw)
+        if model:
+            self._publisher.publish(self._telemetry.model(stamp, eseq, model))
         snapshot = runner.hand.snapshot
         if snapshot is not None and snapshot.state is not PumpState.RUNNING:
             # While the pump delivers, its own reports set the pace; at rest this keeps it at 1 Hz.
             self._tell_pump(runner, snapshot, stamp)
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
-        known = alarm.id in self._alarms
+        known = self._alarms.get(alarm.id)
+        goes_on = known is not None and known.state is AlarmState.ACTIVE and alarm.active
         view = AlarmView(
             id=alarm.id,
             kind=_kind(alarm.id),
             priority=Priority(alarm.rank),
-            phase=Phase.UPDATE if alarm.active and known else _phase(alarm),
+            phase=Phase.UPDATE if goes_on else _phase(alarm),
             state=AlarmState.ACTIVE if alarm.active else AlarmState.LATCHED,
             text=alarm.text,
             onset_ts_ms=alarm.onset_ms,
@@ -164,10 +165,6 @@ def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bo
 def _measures(runner: Runner) -> bool:
     identity = runner.hand.identity
     return identity is not None and Capability.PRESSURE in identity.capabilities
-
-
-def _numbers(raw: Mapping[str, object]) -> dict[str, float]:
-    return {key: float(value) for key, value in raw.items() if is_number(value)}
 
 
 def _kind(alarm_id: str) -> AlarmKind:

@@ -19,6 +19,7 @@ from controller.procedure import effects as do
 from controller.procedure import events as told
 from controller.self_test import SelfTest
 from firmware_bridge import messages as msg
+from firmware_bridge.clock import speed_of
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result
 from firmware_bridge.protocols.pumplink_host import (
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 
 LATCHED = "the stop latch is set"
 MS = 0.001  # ages are in whole milliseconds, rounded down
+REOPEN_WALL_S_MAX = 30.0
+"""The longest wait between two attempts to start a bridge: each of them starts a process."""
 STANDING = frozenset({PumpState.STOPPED, PumpState.COMPLETED, PumpState.PAUSED, PumpState.ALARM})
 
 
@@ -86,7 +89,6 @@ class PumpHand:
         self._next_beat = 0.0
         self._closed = False
         self._stop_at: float | None = None
-        self._stop_told = False
 
     # --- opening and closing ------------------------------------------------------------------------
 
@@ -130,7 +132,10 @@ class PumpHand:
             link.estop_now()
 
     def repeat_stop_until_confirmed(self) -> None:
-        """Go on stopping until the pump shows that it stands; alarm after a second, give up at last."""
+        """Go on stopping until the pump shows that it stands; alarm after a second, give up at last.
+
+        Giving up is the only end of a stop that is not confirmed: the alarm changes nothing.
+        """
         self._leased = False
         self._stop_at = self._loop.time()
         if self._link is not None:
@@ -384,13 +389,16 @@ class PumpHand:
             self._runner.spawn_even_if_stopped(self._reopen(), "reopen bridge")
 
     async def _reopen(self) -> None:
+        """Try until there is a bridge: ever more seldom, but for a stop that waits for one."""
+        wait_s, longest_s = self.pace.reopen_s, REOPEN_WALL_S_MAX * speed_of(self._loop)
         while not self._closed:
             try:
                 await self.connect()
             except BridgeError:
-                await asyncio.sleep(self.pace.reopen_s)
+                await asyncio.sleep(self.pace.reopen_s if self._runner.latched else wait_s)
+                wait_s = min(2 * wait_s, max(longest_s, self.pace.reopen_s))
             else:
-                if self._runner.stopped and self._link is not None:
+                if self._runner.latched and self._link is not None:
                     self._link.estop_until_standing()
                 return
 

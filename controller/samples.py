@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.procedure.effects import Scalar
-from controller.procedure.events import VitalsArrived, is_number
+from controller.procedure.events import VitalsArrived, concentrations
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import PumpState
 
@@ -26,20 +26,18 @@ class Samples(Observer):
     """Appends a ``sample`` record with every line of the monitor."""
 
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
-        account = runner.visit.account
         record: dict[str, Scalar] = {
-            "t_s": round(runner.loop.time() - runner.started_at, 3),
-            "state": runner.state.value,
-            "delivered_ml": account.delivered.ml,
+            key: value for key, value in vitals.sample.items() if key in KEPT
         }
+        record |= vitals.signs
+        record |= concentrations(raw)
+        # Ours last: nothing that a monitor sends can stand in their place.
+        record["t_s"] = round(runner.loop.time() - runner.started_at, 3)
+        record["state"] = runner.state.value
+        record["delivered_ml"] = runner.visit.account.delivered.ml
         snapshot = runner.hand.snapshot
         if snapshot is not None:
             running = snapshot.state is PumpState.RUNNING
             record["rate_ml_h"] = snapshot.rate.ml_h if running else 0.0
             record["infused_ml"] = snapshot.infused.ml
-        record.update([(key, value) for key, value in vitals.sample.items() if key in KEPT])
-        record.update(vitals.signs)
-        model = raw.get("model")
-        if isinstance(model, Mapping):
-            record.update([(key, value) for key, value in model.items() if is_number(value)])
         runner.record("sample", record)

@@ -13,6 +13,7 @@ import os
 import socket
 import subprocess
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,6 +29,9 @@ READY_WITHIN_S = 30.0
 
 _LOOK_S = 0.02
 """Wall time between two looks at whether a bridge has left."""
+
+LINES_KEPT = 8
+"""What matters of a child's lines when it has left is the last one; a log may go on for days."""
 
 OnLine = Callable[[str], None]
 
@@ -80,16 +84,16 @@ class LineReader:
         self._on_line = on_line
         self._part = b""
         self._loop = asyncio.get_running_loop()
-        self._lines: list[str] = []
+        self._lines: deque[str] = deque(maxlen=LINES_KEPT)
         os.set_blocking(fd, False)
         self._loop.add_reader(fd, self._readable)
 
     def rest(self) -> list[str]:
-        """Every line there was, what is still in the pipe included; nothing is read after this."""
+        """The last `LINES_KEPT` lines, from what is still in the pipe too; nothing is read after this."""
         while self._readable():
             pass
         self.close()
-        return self._lines
+        return list(self._lines)
 
     def close(self) -> None:
         """Read no more.  Idempotent."""

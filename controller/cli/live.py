@@ -124,7 +124,6 @@ class LiveVisit:
                 open_bridge=lambda: self._open_bridge(port),
                 new_session=lambda: HostSession(fresh_u16() or 1, timing=timing_at(spec.speed)),
                 operator=spec.operator,
-                publisher=publisher,
                 latch=self._latch,
                 pace=pace_at(spec.speed),
                 bounds=bounds_at(spec.speed, spec.plan),

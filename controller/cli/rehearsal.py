@@ -149,7 +149,6 @@ class Stage:
             open_bridge=self._open_bridge,
             new_session=lambda: HostSession(1 + int(link_ids.random() * 0xFFFE)),
             operator=operator,
-            publisher=self.bus,
             latch=self.latch,
             pace=Pace(),
             bounds=Bounds(data_age_s=self.plan.limits.data_age_s_max),

@@ -24,7 +24,6 @@ from controller.cli.prompt import PromptOperator
 from controller.event_log import read
 from controller.mqtt_url import MqttAddress, MqttUrlError, parse_mqtt_url
 from controller.plot import PlotUnavailable, draw
-from controller.procedure.effects import Outcome
 from controller.runner import Operator
 from controller.vitals_replay import Recording, RecordingError, read_recording
 from firmware_bridge.clock import WALL_FLOOR_S, new_loop
@@ -79,8 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     ended = _live(spec)
     report = _plot(spec, ended)
     _tell(arguments, ended, report)
-    good = ended.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
-    return DONE if good else ENDED_BADLY
+    return DONE if ended.report.good else ENDED_BADLY
 
 
 def _live(spec: LiveSpec) -> Ended:

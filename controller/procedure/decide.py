@@ -291,17 +291,20 @@ def _stop_confirmed(draft: Draft) -> None:
 
 
 def _stop_unconfirmed(draft: Draft, why: str) -> None:
-    """A pump that may still run is a fault, unless the cable is out: then its dead-man bounds it."""
+    """A pump that may still run is a fault, unless the cable is out: then its dead-man bounds it.
+
+    Under the latch it is an alarm and no more: the stop goes on until it is confirmed, or until the
+    runner gives it up, which ends the visit.
+    """
     draft.cancel_timer(STOP_TIMER)
     draft.record("stop", confirmed=False, why=why)
     text = f"the stop is not confirmed: {why or 'the counters did not stand still'}"
     draft.raise_alarm("stop.unconfirmed", Priority.HIGH, text)
-    latched = draft.state in (State.EMERGENCY_STOPPED, State.FAULT)
+    if draft.state in (State.EMERGENCY_STOPPED, State.FAULT):
+        return
     pump = draft.visit.pump
     unplugged = not pump.link_up or bool(pump.alarms & PumpAlarm.LINK_LOST)
-    if latched:
-        draft.pump(stopping=False)
-    elif draft.state in CLOSED or not unplugged:
+    if draft.state in CLOSED or not unplugged:
         draft.fail(text)
 
 

@@ -6,9 +6,9 @@ its own ``now`` (seconds, loop time).  After every trigger that moved the machin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TypeGuard
 
 from controller.procedure.table import State
@@ -26,11 +26,13 @@ class Interrupted:
     """The first event of a visit whose controller died: what the log says, what the pump says.
 
     ``pump`` is the first reading after the bridge's own STOP; None when the pump's counter cannot be
-    trusted to belong to the last delivery (reset, replaced, unreadable).
+    trusted to belong to the last delivery (reset, unreadable).  ``same_pump`` is whether it is the one
+    that passed the self-test; None where nothing says so.
     """
 
     recovered: Recovered
     pump: Snapshot | None = None
+    same_pump: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +180,17 @@ Event = (
 
 _NOT_VITALS = frozenset({"seq", "t_s", "invalid", "signs", "model"})
 
+SIGNS = frozenset({"dissociation_pct", "pain_fall_cm", "anxious", "sedated", "rousable"})
+"""What may be seen at the bedside; a closed list, because it goes into records beside keys of ours."""
+
+MODEL_MAX = 16
+"""Concentrations taken of a line; the simulated patient has at most seven."""
+
+NUMBER_MAX = 1e15
+"""No vital sign and no concentration is as large, in any unit; what is, is no number to anybody."""
+
+_MODEL_KEY = re.compile(r"[a-z_]{1,40}_ng_ml")
+
 
 def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     """The event for one line of the monitor, whatever is in it: what is no finite number is dropped.
@@ -191,13 +204,22 @@ def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     sample = {k: float(v) for k, v in raw.items() if k not in dropped and is_number(v)}
     seq = raw.get("seq")
     signs = raw.get("signs")
-    plain = {k: v for k, v in signs.items() if _is_sign(v)} if isinstance(signs, Mapping) else {}
+    known = signs if isinstance(signs, Mapping) else {}
+    plain = {key: known[key] for key in known if key in SIGNS and _is_sign(known[key])}
     return VitalsArrived(sample, seq if isinstance(seq, int) else -1, plain)
+
+
+def concentrations(raw: Mapping[str, object]) -> dict[str, float]:
+    """What a line of a simulated monitor says of its model, for display: ng/mL, and nothing else."""
+    model = raw.get("model")
+    found = model.items() if isinstance(model, Mapping) else ()
+    named = [(k, float(v)) for k, v in found if _MODEL_KEY.fullmatch(k) and is_number(v)]
+    return dict(named[:MODEL_MAX])
 
 
 def is_number(value: object) -> TypeGuard[float]:
     """Whether a value of a line is a finite number; a flag is none, hence the exact types."""
-    return (type(value) is float or type(value) is int) and isfinite(value)
+    return (type(value) is float or type(value) is int) and -NUMBER_MAX <= value <= NUMBER_MAX
 
 
 def _is_sign(value: object) -> TypeGuard[float | bool]:

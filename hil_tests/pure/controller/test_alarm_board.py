@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.alarm_board import RANK, Alarm, AlarmBoard
+from controller.alarm_board import Alarm, AlarmBoard
 from controller.procedure.effects import ClearAlarm, Priority, RaiseAlarm
 
 SPO2 = RaiseAlarm("spo2.low", Priority.HIGH, "SpO2 88 %", 88.0, 90.0, "%")
@@ -25,11 +25,11 @@ def test_an_alarm_that_is_raised_is_active_with_its_value_and_limit(board: Alarm
         "spo2.low", Priority.HIGH, "SpO2 88 %", 88.0, 90.0, "%", 1_000, active=True
     )
     assert board.active == [alarm]
-    assert (alarm.rank, board.highest_rank) == (3, 3)
+    assert alarm.rank == 3
 
 
-def test_an_empty_board_has_no_rank(board: AlarmBoard) -> None:
-    assert (board.listed(), board.active, board.highest_rank) == ([], [], 0)
+def test_an_empty_board_lists_nothing(board: AlarmBoard) -> None:
+    assert (board.listed(), board.active) == ([], [])
 
 
 def test_an_alarm_raised_again_keeps_its_onset_and_takes_the_new_value(board: AlarmBoard) -> None:
@@ -45,7 +45,7 @@ def test_an_alarm_that_is_over_stays_on_the_board_and_is_not_active(board: Alarm
     assert over is not None
     assert (over.active, over.onset_ms, over.text) == (False, 1_000, "SpO2 88 %")
     assert board.listed() == [over]
-    assert (board.active, board.highest_rank) == ([], 0)
+    assert board.active == []
 
 
 def test_ending_what_is_not_active_is_nothing_to_tell(board: AlarmBoard) -> None:
@@ -76,7 +76,7 @@ def test_active_comes_before_over_high_before_low_and_old_before_new(board: Alar
     ]
     assert [alarm.id for alarm in board.active] == ["spo2.low", "link.lost", "log.slow"]
     board.clear(ClearAlarm("spo2.low"))
-    assert board.highest_rank == 2
+    assert [alarm.rank for alarm in board.active] == [2, 1]
 
 
 IDS = st.sampled_from(["a", "b", "c"])
@@ -97,4 +97,3 @@ def test_nothing_that_was_raised_ever_leaves_the_board(
             active[alarm_id] = priority
     assert {alarm.id: alarm.priority for alarm in board.active} == active
     assert {alarm.id for alarm in board.listed()} == set(board.raised_ever)
-    assert board.highest_rank == max((RANK[p] for p in active.values()), default=0)

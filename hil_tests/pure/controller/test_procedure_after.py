@@ -176,17 +176,23 @@ def test_an_abort_whose_stop_is_not_confirmed_is_a_fault(stage: Stage) -> None:
     stage.pump.fails_stop = True
     stage.answer("supervise", "abort")
     assert stage.at(State.FAULT)
+    assert stage.outcomes == []  # the stop goes on
+    stage.feed(StopConfirmed())
     assert stage.outcomes == [Outcome.FAULT]
 
 
-def test_an_emergency_stop_is_finished_even_if_the_pump_never_answers(stage: Stage) -> None:
+def test_an_emergency_stop_that_is_not_confirmed_alarms_and_goes_on(stage: Stage) -> None:
     stage.to_infusing()
     stage.pump.answers_stop = False
     stage.feed(EmergencyStopRequested("nurse"))
     assert not stage.outcomes
     stage.run(11)
-    assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
     assert "stop.unconfirmed" in stage.alarms
+    stage.feed(StopUnconfirmed("it still turns"))
+    assert not stage.outcomes
+    stage.feed(StopConfirmed())
+    assert "stop.unconfirmed" not in stage.alarms
+    assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
 
 
 def test_an_emergency_stop_after_the_end_counts(stage: Stage) -> None:

@@ -196,6 +196,8 @@ def test_an_unconfirmed_stop_of_a_reachable_pump_is_a_fault(stage: Stage) -> Non
     stage.pump.fails_stop = True
     stage.to_infusing().answer("supervise", "hold")
     assert stage.at(State.FAULT)
+    assert stage.outcomes == []
+    stage.feed(StopConfirmed())
     assert stage.outcomes == [Outcome.FAULT]
 
 
@@ -205,6 +207,10 @@ def test_a_stop_that_is_never_answered_is_a_fault(stage: Stage) -> None:
     stage.run(11)
     assert stage.at(State.FAULT)
     stage.run(11)
+    assert "stop.unconfirmed" in stage.alarms
+    assert stage.outcomes == []  # when to give up is not the procedure's to say
+    stage.feed(StopConfirmed())
+    assert "stop.unconfirmed" not in stage.alarms
     assert stage.outcomes == [Outcome.FAULT]
 
 
