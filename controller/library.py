@@ -119,7 +119,11 @@ class Library:
         first = Mass.from_mg(m["from_first_mg_max"])
         total = Mass.from_mg(m["from_total_mg_max"])
         return RescueLimits(
-            Mass.from_mg(1), first, total, every, Mass.from_mg(m["from_proposed_mg"])
+            Mass.from_mg(m["from_step_mg_max"]),
+            first,
+            total,
+            every,
+            Mass.from_mg(m["from_proposed_mg"]),
         )
 
 

@@ -24,6 +24,7 @@ from controller.library import (
     check,
     load_library,
 )
+from controller.syringe import misnamed, unlikely
 from firmware_bridge.quantities import Concentration, Duration, Mass, Volume
 
 RULES = ("multiple", "hold_effect")
@@ -280,8 +281,12 @@ class _Reader:
         loaded = Volume.from_ml(s.number("loaded_ml", "0.1", "150", "mL"))
         if loaded > size:
             raise s.fail("loaded_ml", f"must be at most the size, {size}")
+        diameter_um = int(diameter * 1_000)
+        wrong = misnamed(name, diameter_um, size) or unlikely(diameter_um, size)
+        if wrong:
+            raise s.fail("diameter_mm", f"with size_ml = {size.ml:g}: {wrong}")
         s.close()
-        return Syringe(name, int(diameter * 1_000), size, loaded)
+        return Syringe(name, diameter_um, size, loaded)
 
     def _narrowed(self, limits: DrugLimits) -> DrugLimits:
         self.root.known.append("limits")

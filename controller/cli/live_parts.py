@@ -91,11 +91,17 @@ def pace_at(speed: float) -> Pace:
 def bounds_at(speed: float, plan: Plan) -> Bounds:
     """The procedure's waiting times at this speed."""
     usual = Bounds(data_age_s=plan.limits.data_age_s_max)
+    command_s = usual.command_s * speed  # a command is wire time, which does not scale
+    stop_s = usual.stop_s * speed
+    # On resuming the syringe is told, the dead-man is tripped and recovers, and the stop settles.
+    self_test_s = 3 * pace_at(speed).lease.s + command_s + stop_s
     return Bounds(
         data_age_s=at_least_wall(usual.data_age_s, speed),
-        command_s=usual.command_s * speed,  # a command is wire time, which does not scale
-        stop_s=usual.stop_s * speed,
+        command_s=command_s,
+        stop_s=stop_s,
         slack_s=at_least_wall(usual.slack_s, speed),
+        confirm_s=at_least_wall(usual.confirm_s, speed),  # people act in the loop's time
+        resume_s=max(usual.resume_s, self_test_s),
     )
 
 

@@ -17,8 +17,6 @@ from controller.procedure.table import CLOSED, State, Trigger
 from controller.procedure.visit import Status, Visit
 
 RESUME_TIMER = "resume"
-RESUME_S = 60.0
-"""How long resuming may wait for acknowledgement, self-test and the settled count [design]."""
 
 _AFTER_DRUG = CLOSED | {State.RESCUE, State.RECOVERING, State.HOLDING}
 
@@ -26,6 +24,9 @@ _AFTER_DRUG = CLOSED | {State.RESCUE, State.RECOVERING, State.HOLDING}
 def resume_target(visit: Visit) -> tuple[Trigger | None, str]:
     """Where resuming leads from here, or None and why it is not possible."""
     chart, account, origin = visit.chart, visit.account, visit.chart.hold_origin
+    if _unprepared(visit):
+        done, items = chart.checked, len(visit.plan.checklist)
+        return None, f"only {done} of the {items} items of the checklist were answered; begin anew"
     if chart.rescued:
         return None, "ketamine delivery is over after anxiety"
     if origin is None or origin in _AFTER_DRUG:
@@ -42,6 +43,18 @@ def resume_target(visit: Visit) -> tuple[Trigger | None, str]:
     return Trigger.RESUME_INFUSING, ""
 
 
+def _unprepared(visit: Visit) -> bool:
+    """Whether the controller died before the checklist was complete: there is no visit to go on with."""
+    return visit.chart.checked < len(visit.plan.checklist) and not visit.account.any_started
+
+
+def _choices(visit: Visit, *, resumable: bool) -> tuple[str, ...]:
+    if _unprepared(visit):
+        return ("abort",)
+    ends = ("recover", "anxiety", "abort")
+    return ("resume", *ends) if resumable else ends
+
+
 def _entered(draft: Draft, previous: State) -> None:
     del previous
     _ask(draft, "")
@@ -50,10 +63,7 @@ def _entered(draft: Draft, previous: State) -> None:
 def _ask(draft: Draft, note: str) -> None:
     visit = draft.visit
     target, why = resume_target(visit)
-    resumable = target is not None
-    choices = (
-        ("resume", "recover", "anxiety", "abort") if resumable else ("recover", "anxiety", "abort")
-    )
+    choices = _choices(visit, resumable=target is not None)
     lines = [f"Holding: {visit.chart.hold_reason}", f"delivered so far: {visit.account.delivered}"]
     if target is Trigger.RESUME_INFUSING:
         lines.append(f"remaining of the infusion: {infusion_left(visit)}")
@@ -86,7 +96,7 @@ def _resume_wanted(draft: Draft, said: Said) -> None:
     draft.record("holding", choice="resume", by=said.by or "unknown")
     draft.chart(resuming=True, acknowledged=False)
     draft.clear_alarm("self_test")
-    draft.start_timer(RESUME_TIMER, RESUME_S)
+    draft.start_timer(RESUME_TIMER, draft.visit.bounds.resume_s)
     _progressed(draft)
 
 
@@ -161,8 +171,11 @@ def _not_resumed(draft: Draft, why: str) -> None:
 
 
 def _expired(draft: Draft, question: Question) -> None:
-    text = "holding was not answered: recovery begins"
     draft.refuse(question.kind, "expired")
+    if _unprepared(draft.visit):
+        draft.abort("the checklist was not complete")
+        return
+    text = "holding was not answered: recovery begins"
     draft.raise_alarm("unanswered", Priority.MEDIUM, text)
     draft.go(Trigger.RECOVER)
 

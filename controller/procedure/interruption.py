@@ -13,7 +13,7 @@ from controller.procedure.draft import VITALS_TIMER, Draft
 from controller.procedure.effects import Priority
 from controller.procedure.events import Interrupted
 from controller.procedure.table import State, Trigger
-from controller.procedure.visit import Account, Delivery, Status
+from controller.procedure.visit import Account, Delivery, Status, uncounted
 from firmware_bridge.messages import PumpState, Snapshot
 from firmware_bridge.quantities import Volume
 
@@ -27,6 +27,10 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
     """Enter holding with the account the log gives, corrected by what the pump says."""
     known = event.recovered
     deliveries = tuple(_ended(d, draft.now) for d in known.deliveries)
+    pump, unknown = event.pump, "what the pump delivered is not known"
+    if event.same_pump is False:
+        deliveries, pump = uncounted(deliveries), None
+        unknown = f"{unknown}: another pump answers"
     draft.change(
         account=Account(draft.visit.plan.concentration, deliveries),
         next_id=max(known.next_id, draft.visit.next_id),
@@ -36,6 +40,7 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
     draft.chart(
         started=True,
         interrupted=True,
+        checked=known.checked,
         hold_reason="interrupted",
         hold_origin=origin,
         response=known.response,
@@ -43,10 +48,11 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
         rescued=known.rescued,
     )
     draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)
-    counts = _counts(draft, event.pump)
-    _reconcile(draft, event.pump)
+    counts = _counts(draft, pump)
+    _reconcile(draft, pump, unknown)
     draft.record("interrupted", state=known.state.value, origin=(origin or known.state).value)
     text = f"the controller was interrupted in {known.state.value.replace('_', ' ')}{counts}"
+    text += "; another pump answers than before" if event.same_pump is False else ""
     draft.raise_alarm("interrupted", Priority.HIGH, text)
     if known.state is State.EMERGENCY_STOPPED:
         draft.emergency_stop("an earlier run")
@@ -74,13 +80,13 @@ def _counts(draft: Draft, pump: Snapshot | None) -> str:
     return f"; of {last.volume} the log says {last.delivered}, {said}"
 
 
-def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
+def _reconcile(draft: Draft, pump: Snapshot | None, unknown: str) -> None:
     last = draft.visit.account.last
     if last is None or last.status not in _OPEN_ENDS:
         return
     if pump is None or pump.state is PumpState.UNKNOWN or last.programmed_volume is None:
         record_delivered(draft, replace(last, status=Status.UNCERTAIN))
-        _disagree(draft, "what the pump delivered is not known")
+        _disagree(draft, unknown)
         return
     log, reported = last.delivered, pump.infused
     allowed = max(AGREE.nl, max(log.nl, reported.nl) // 100)

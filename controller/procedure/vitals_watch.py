@@ -18,6 +18,9 @@ from controller.procedure.table import CLOSED, WATCHED, State
 from controller.procedure.visit import Visit, VitalsWatch
 
 STALE_ALARM = "vitals.stale"
+CUFF_AGE = "nibp_age_s"
+"""The age of every value whose key begins with ``nibp_``; a pressure without it may be of any age."""
+
 _QUIET = CLOSED | {State.PREPARING}
 """Where nobody needs an alarm about vitals: the monitor is not attached yet, or no more."""
 
@@ -76,7 +79,8 @@ def unsafe(visit: Visit) -> str:
 def _breached(visit: Visit, event: VitalsArrived) -> list[int]:
     """The limits that this sample is outside of, or has no usable value for."""
     limits, sample = visit.plan.limits, event.sample
-    old_cuff = sample.get("nibp_age_s", 0.0) > limits.nibp_age_s_max
+    age_s = sample.get(CUFF_AGE)
+    old_cuff = age_s is None or age_s > limits.nibp_age_s_max
     found = []
     for index, limit in enumerate(limits.vitals):
         value = sample.get(limit.key)
@@ -132,4 +136,4 @@ def _sentence(limit: VitalLimit, value: float | None) -> str:
         return f"{name} {value:g} {unit} is below {limit.low:g} {unit}"
     if value > limit.high:
         return f"{name} {value:g} {unit} is above {limit.high:g} {unit}"
-    return f"{name} {value:g} {unit} is too old"
+    return f"{name} {value:g} {unit} is too old, or of an unknown age"

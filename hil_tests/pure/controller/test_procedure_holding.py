@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from controller.procedure.effects import AcknowledgeAlarms, Outcome, StopPump
+from controller.procedure.effects import AcknowledgeAlarms, DisarmGate, Outcome, StopPump
 from controller.procedure.events import (
     EmergencyStopRequested,
     LinkLost,
@@ -14,7 +16,7 @@ from controller.procedure.events import (
     StopUnconfirmed,
 )
 from controller.procedure.table import State
-from controller.procedure.visit import Status
+from controller.procedure.visit import Bounds, Status
 from firmware_bridge.messages import PumpAlarm, PumpState
 from firmware_bridge.quantities import Volume
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
@@ -155,6 +157,29 @@ def test_resume_waits_for_the_stop_to_be_confirmed_and_counted(stage: Stage) -> 
     assert stage.at(State.HOLDING)
     stage.report()
     assert stage.at(State.INFUSING)
+
+
+def test_a_hold_for_a_lost_link_refuses_nothing(stage: Stage) -> None:
+    stage.to_infusing()
+    seen = len(stage.effects)
+    stage.feed(LinkLost("unplugged"))
+    assert not [e for e in stage.effects[seen:] if isinstance(e, DisarmGate)]
+    assert [e for e in stage.effects[seen:] if isinstance(e, StopPump)]
+
+
+def test_the_times_for_confirming_and_resuming_are_bounds(stage: Stage) -> None:
+    stage.visit = replace(stage.visit, bounds=Bounds(confirm_s=75.0, resume_s=90.0))
+    stage.pump.clears_alarms = False
+    stage.to_confirm()
+    assert stage.ask("confirm").expires_after_s == 75
+    stage.agree("confirm")
+    stage.pump.alarms = PumpAlarm.OCCLUSION
+    stage.run(2)
+    stage.answer("holding", "resume")
+    stage.run(85)
+    assert "not gone" not in stage.ask("holding").text
+    stage.run(6)
+    assert "not gone" in stage.ask("holding").text
 
 
 def test_a_lost_link_holds_and_the_pump_is_stopped_again_when_it_is_back(stage: Stage) -> None:
