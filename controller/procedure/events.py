@@ -213,8 +213,12 @@ def concentrations(raw: Mapping[str, object]) -> dict[str, float]:
     """What a line of a simulated monitor says of its model, for display: ng/mL, and nothing else."""
     model = raw.get("model")
     found = model.items() if isinstance(model, Mapping) else ()
-    named = [(k, float(v)) for k, v in found if _MODEL_KEY.fullmatch(k) and is_number(v)]
+    named = [(k, float(v)) for k, v in found if _is_concentration(k) and is_number(v)]
     return dict(named[:MODEL_MAX])
+
+
+def _is_concentration(key: object) -> bool:
+    return isinstance(key, str) and _MODEL_KEY.fullmatch(key) is not None
 
 
 def is_number(value: object) -> TypeGuard[float]:
