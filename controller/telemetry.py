@@ -43,7 +43,7 @@ PREFIX = "infusion/v1"
 PA_PER_MMHG = 133.322387415  # conventional millimetre of mercury
 
 DEVICE_ID = re.compile(r"[a-z0-9-]{1,32}")
-_ALARM_ID = re.compile(r"[a-z0-9_.]{1,48}")
+_ALARM_ID = re.compile(r"[a-z0-9_]{1,48}")
 _REQUEST_ID = re.compile(r"[A-Za-z0-9-]{1,36}")
 
 

@@ -286,7 +286,7 @@ def _log_failed(draft: Draft, why: str) -> None:
 def _stop_confirmed(draft: Draft) -> None:
     draft.pump(stopping=False, stopped_at=draft.now)
     draft.cancel_timer(STOP_TIMER)
-    draft.clear_alarm("stop.unconfirmed")
+    draft.clear_alarm("stop_unconfirmed")
     draft.record("stop", confirmed=True)
 
 
@@ -299,7 +299,7 @@ def _stop_unconfirmed(draft: Draft, why: str) -> None:
     draft.cancel_timer(STOP_TIMER)
     draft.record("stop", confirmed=False, why=why)
     text = f"the stop is not confirmed: {why or 'the counters did not stand still'}"
-    draft.raise_alarm("stop.unconfirmed", Priority.HIGH, text)
+    draft.raise_alarm("stop_unconfirmed", Priority.HIGH, text)
     if draft.state in (State.EMERGENCY_STOPPED, State.FAULT):
         return
     pump = draft.visit.pump

@@ -158,7 +158,7 @@ def _resume(draft: Draft) -> None:
         return
     draft.chart(resuming=False, hold_reason="", hold_origin=None)
     for alarm_id in sorted(draft.visit.alarms):
-        if not alarm_id.startswith(("vitals.", "pump.", "link")):
+        if not alarm_id.startswith(("vitals_", "pump_", "link")):
             draft.clear_alarm(alarm_id)
     draft.go(target)
 

@@ -148,7 +148,7 @@ def command_late(draft: Draft) -> None:
 
 def uncertain(draft: Draft, why: str) -> None:
     text = f"{why}: what was delivered is uncertain; it is not repeated"
-    draft.raise_alarm("delivery.uncertain", Priority.HIGH, text)
+    draft.raise_alarm("delivery_uncertain", Priority.HIGH, text)
     draft.hold(text)
 
 
@@ -209,7 +209,7 @@ def _running(draft: Draft, delivery: Delivery, result: Result) -> None:
             f"the pump accepted {result.volume} at {result.rate} "
             f"where {delivery.volume} at {delivery.rate} was ordered"
         )
-        draft.raise_alarm("delivery.read_back", Priority.HIGH, text)
+        draft.raise_alarm("delivery_read_back", Priority.HIGH, text)
         draft.hold(text)
         return
     # The ceiling counts motor-on time, of which this delivery has had none yet.
@@ -225,7 +225,7 @@ def _not_started(draft: Draft, why: str) -> None:
     if last is not None:
         draft.delivery(replace(last, status=Status.NEVER_STARTED))
         _record(draft, last, "never_started")
-    draft.raise_alarm("delivery.refused", Priority.MEDIUM, why)
+    draft.raise_alarm("delivery_refused", Priority.MEDIUM, why)
     draft.hold(why)
 
 

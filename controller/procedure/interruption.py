@@ -98,4 +98,4 @@ def _reconcile(draft: Draft, pump: Snapshot | None, unknown: str) -> None:
 
 def _disagree(draft: Draft, why: str) -> None:
     draft.chart(disagreement=why)
-    draft.raise_alarm("delivery.disagreement", Priority.HIGH, why)
+    draft.raise_alarm("delivery_disagreement", Priority.HIGH, why)

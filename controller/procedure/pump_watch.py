@@ -66,7 +66,7 @@ def _no_news(visit: Visit, event: PumpReported) -> bool:
         return (
             settled
             and snapshot.state is not PumpState.RUNNING
-            and "delivery.unasked" not in visit.alarms
+            and "delivery_unasked" not in visit.alarms
         )
     return False
 
@@ -106,7 +106,7 @@ def booted(draft: Draft, boot_id: int) -> None:
     if known != 0:
         draft.record("bridge", what="new boot", boot_id=boot_id)
         if draft.state in WATCHED:
-            draft.raise_alarm("bridge.restarted", Priority.HIGH, "the bridge was restarted")
+            draft.raise_alarm("bridge_restarted", Priority.HIGH, "the bridge was restarted")
             draft.hold("the bridge was restarted")
 
 
@@ -122,7 +122,7 @@ def _alarms(draft: Draft, alarms: PumpAlarm) -> None:
         return  # the self-test trips alarms on purpose, and acknowledges what a pump wakes up with
     draft.pump(alarms=alarms)
     for bit in PumpAlarm:
-        alarm_id = f"pump.{(bit.name or '').lower()}"
+        alarm_id = f"pump_{(bit.name or '').lower()}"
         if alarms & bit:
             text = f"pump alarm: {(bit.name or '').lower().replace('_', ' ')}"
             draft.raise_alarm(alarm_id, Priority.HIGH, text)
@@ -160,7 +160,7 @@ def _count_running(draft: Draft, last: Delivery, programmed: Volume, snapshot: S
     if snapshot.infused < last.delivered:
         draft.delivery(replace(last, status=Status.UNCERTAIN, ended_at=draft.now))
         text = f"the pump's counter went back from {last.delivered} to {snapshot.infused}"
-        _stop_for(draft, "delivery.counter", text)
+        _stop_for(draft, "delivery_counter", text)
         return
     counted = replace(last, delivered=snapshot.infused)
     if counted.delivered.nl >= counted.recorded.nl + RECORD_STEP.nl:
@@ -170,14 +170,14 @@ def _count_running(draft: Draft, last: Delivery, programmed: Volume, snapshot: S
     reached = snapshot.infused + near(programmed) >= programmed
     if snapshot.infused > programmed + near(programmed):
         text = f"the pump delivered {snapshot.infused} of {programmed}"
-        _stop_for(draft, "delivery.over", text)
+        _stop_for(draft, "delivery_over", text)
     elif snapshot.state is PumpState.RUNNING:
         _pace(draft, counted)
     elif reached and snapshot.state is not PumpState.ALARM:
         _reached(draft, counted)
     else:
         text = f"the pump stopped early, at {snapshot.infused} of {programmed}"
-        _stop_for(draft, "delivery.short", text)
+        _stop_for(draft, "delivery_short", text)
 
 
 def _reached(draft: Draft, counted: Delivery) -> None:
@@ -198,7 +198,7 @@ def _pace(draft: Draft, running: Delivery) -> None:
     if _off_pace(running, running.delivered, draft.now, draft.visit.bounds.slack_s):
         expected = running.estimated(draft.now)
         text = f"the pump counts {running.delivered} where {expected} is expected by now"
-        _stop_for(draft, "delivery.pace", text)
+        _stop_for(draft, "delivery_pace", text)
 
 
 def _settle(draft: Draft, last: Delivery, snapshot: Snapshot) -> None:
@@ -207,13 +207,13 @@ def _settle(draft: Draft, last: Delivery, snapshot: Snapshot) -> None:
         if last.status is not Status.UNCERTAIN:
             draft.delivery(replace(last, status=Status.UNCERTAIN))
             text = "the pump's counter went back: what was delivered is uncertain"
-            draft.raise_alarm("delivery.counter", Priority.HIGH, text)
+            draft.raise_alarm("delivery_counter", Priority.HIGH, text)
         return
     counted = replace(last, delivered=snapshot.infused)
     final = not draft.visit.pump.stopping and draft.visit.pump.stopped_at is not None
     if final and snapshot.state in _STILL:
         record_delivered(draft, replace(counted, status=Status.STOPPED))
-        draft.clear_alarm("delivery.uncertain")
+        draft.clear_alarm("delivery_uncertain")
     elif counted != last:
         draft.delivery(counted)
 
@@ -221,7 +221,7 @@ def _settle(draft: Draft, last: Delivery, snapshot: Snapshot) -> None:
 def _unasked(draft: Draft, snapshot: Snapshot) -> None:
     """The motor runs only while a delivery of ours does."""
     if snapshot.state is not PumpState.RUNNING:
-        draft.clear_alarm("delivery.unasked")
+        draft.clear_alarm("delivery_unasked")
         return
     last, pump = draft.visit.account.last, draft.visit.pump
     if last is not None and last.status in (Status.STARTING, Status.RUNNING):
@@ -230,7 +230,7 @@ def _unasked(draft: Draft, snapshot: Snapshot) -> None:
     if pump.stopping or (stopped_at is not None and draft.now - snapshot.age.s <= stopped_at):
         return  # a stop is on its way, or this was read before it
     text = "the pump runs although nothing was started"
-    draft.raise_alarm("delivery.unasked", Priority.HIGH, text)
+    draft.raise_alarm("delivery_unasked", Priority.HIGH, text)
     if draft.state in WATCHED:
         draft.hold(text)
     elif draft.trigger is None:

@@ -17,7 +17,7 @@ from controller.procedure.phase import Phase
 from controller.procedure.table import CLOSED, WATCHED, State
 from controller.procedure.visit import Visit, VitalsWatch
 
-STALE_ALARM = "vitals.stale"
+STALE_ALARM = "vitals_stale"
 CUFF_AGE = "nibp_age_s"
 """The age of every value whose key begins with ``nibp_``; a pressure without it may be of any age."""
 
@@ -125,7 +125,7 @@ def _report(draft: Draft, limit: VitalLimit, lasted_s: float) -> None:
 
 
 def _alarm_id(limit: VitalLimit) -> str:
-    return f"vitals.{limit.key}" if limit.action == "hold" else f"vitals.{limit.key}.warn"
+    return f"vitals_{limit.key}" if limit.action == "hold" else f"vitals_{limit.key}_warn"
 
 
 def _sentence(limit: VitalLimit, value: float | None) -> str:

@@ -174,7 +174,7 @@ def test_a_pump_that_comes_back_after_ten_seconds_still_confirms_the_stop(
     report = ending.run().report
     assert (report.outcome.value, report.stop_confirmed) == (outcome, True)
     alarms = [(r["alarm"], r["active"]) for r in ending.records("alarm")]
-    assert alarms.index(("stop.unconfirmed", True)) < alarms.index(("stop.unconfirmed", False))
+    assert alarms.index(("stop_unconfirmed", True)) < alarms.index(("stop_unconfirmed", False))
     (confirmed,) = [r for r in ending.records("stop") if r["confirmed"]]
     assert 10.0 < ending.after(confirmed) < STANDS_S
 
@@ -192,7 +192,7 @@ def test_a_stop_is_given_up_only_after_its_time(
     assert (report.outcome.value, report.stop_confirmed) == (outcome, False)
     (given_up,) = ending.records("stop_never_confirmed")
     assert ending.after(given_up) == pytest.approx(STANDS_S, abs=0.1)
-    late = next(r for r in ending.records("alarm") if r["alarm"] == "stop.unconfirmed")
+    late = next(r for r in ending.records("alarm") if r["alarm"] == "stop_unconfirmed")
     assert ending.after(late) == pytest.approx(1.0, abs=0.1)
 
 

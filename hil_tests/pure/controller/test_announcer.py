@@ -43,8 +43,8 @@ def test_a_second_onset_of_an_alarm_is_a_start_and_no_update() -> None:
         pump="sim:new-era",
         version="0",
     )
-    raised = RaiseAlarm("hr.high", Priority.HIGH, "HR 170", 170.0, 120.0, "/min")
-    over = ClearAlarm("hr.high")
+    raised = RaiseAlarm("hr_high", Priority.HIGH, "HR 170", 170.0, 120.0, "/min")
+    over = ClearAlarm("hr_high")
     for effect in (raised, raised, over, raised, over):
         alarm = (
             board.raise_alarm(effect, 1_000)

@@ -150,7 +150,7 @@ def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
     stage.vitals = {**GOOD, "nibp_sys_mmhg": 85.0}
     stage.run(2)
     assert stage.at(State.RECOVERING)  # alarms only: nothing is being delivered
-    assert "vitals.nibp_sys_mmhg" in stage.alarms
+    assert "vitals_nibp_sys_mmhg" in stage.alarms
     stage.agree("recovery_scores")
     assert "below 90" in stage.why_refused()
 
@@ -188,11 +188,11 @@ def test_an_emergency_stop_that_is_not_confirmed_alarms_and_goes_on(stage: Stage
     stage.feed(EmergencyStopRequested("nurse"))
     assert not stage.outcomes
     stage.run(11)
-    assert "stop.unconfirmed" in stage.alarms
+    assert "stop_unconfirmed" in stage.alarms
     stage.feed(StopUnconfirmed("it still turns"))
     assert not stage.outcomes
     stage.feed(StopConfirmed())
-    assert "stop.unconfirmed" not in stage.alarms
+    assert "stop_unconfirmed" not in stage.alarms
     assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
 
 

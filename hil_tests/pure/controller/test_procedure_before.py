@@ -157,7 +157,7 @@ def test_vitals_that_leave_their_limits_start_the_two_minutes_anew(stage: Stage)
     assert not stage.asked("confirm")
     stage.run(30)
     assert stage.asked("confirm")
-    assert stage.alarm_history == ["vitals.hr_bpm"]
+    assert stage.alarm_history == ["vitals_hr_bpm"]
     assert not stage.alarms
 
 
@@ -167,7 +167,7 @@ def test_no_vitals_no_test_bolus(stage: Stage) -> None:
     stage.agree("baseline_scores")
     stage.run(600)
     assert not stage.asked("confirm")
-    assert "vitals.stale" in stage.alarms
+    assert "vitals_stale" in stage.alarms
 
 
 def test_a_confirmation_that_expires_is_asked_again_with_a_new_token(stage: Stage) -> None:

@@ -234,7 +234,7 @@ def test_a_refused_start_holds_and_nothing_was_given(stage: Stage) -> None:
     stage.pump.endings["StartBolus"] = Ending.REFUSED
     stage.to_confirm().agree("confirm")
     assert stage.at(State.HOLDING)
-    assert "delivery.refused" in stage.alarms
+    assert "delivery_refused" in stage.alarms
     assert stage.visit.account.given(stage.now).visit == Mass(0)
 
 
@@ -246,7 +246,7 @@ def test_a_start_whose_answer_is_lost_is_never_repeated_and_counts_whole(
     stage.to_confirm().agree("confirm")
     stage.run(11)
     assert stage.at(State.HOLDING)
-    assert "delivery.uncertain" in stage.alarms
+    assert "delivery_uncertain" in stage.alarms
     assert len([e for e in stage.effects if isinstance(e, StartBolus)]) == 1
     assert stage.visit.account.given(stage.now).test == Mass.from_mg(10)
     stage.answer("holding", "resume")
@@ -282,7 +282,7 @@ def test_a_pump_that_accepts_other_values_is_stopped(stage: Stage, pct: int) -> 
     stage.pump.accepted_rate_pct = pct
     stage.to_confirm().agree("confirm")
     assert stage.at(State.HOLDING)
-    assert "delivery.read_back" in stage.alarms
+    assert "delivery_read_back" in stage.alarms
 
 
 def test_a_pump_may_round_down_by_a_little(stage: Stage) -> None:

@@ -138,7 +138,7 @@ def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: floa
     stage = after_crash(before, other)
     question = stage.ask("holding")
     assert "resume" not in question.choices
-    assert "delivery.disagreement" in stage.alarms
+    assert "delivery_disagreement" in stage.alarms
     stage.run(3)
     assert stage.visit.account.infusion_counted >= before.infused
 
@@ -164,7 +164,7 @@ def test_what_another_pump_counts_says_nothing_of_the_delivery_that_was_cut_shor
     question = stage.ask("holding")
     assert "resume" not in question.choices
     assert "another pump answers" in stage.alarms["interrupted"].text
-    assert "another pump answers" in stage.alarms["delivery.disagreement"].text
+    assert "another pump answers" in stage.alarms["delivery_disagreement"].text
     stage.run(30)
     assert stage.visit.account.given(stage.now).visit == Mass.from_mg(35)
 
