@@ -166,9 +166,7 @@ class Runner:
         if self.finished.done():
             return
         self._events.append(event)
-        if not self._draining:
-            self._draining = True
-            self.loop.call_soon(self._drain)
+        self._go_on()
 
     def stop_now(self, by: str) -> None:
         """Emergency stop, from the loop's own thread: latch, write STOP, and only then keep books.
@@ -253,12 +251,18 @@ class Runner:
         for _ in range(DRAIN_MAX):
             if not self._events or self.finished.done():
                 break
+            if self._stopped and not self._stop_told:
+                return  # nothing is decided between a stop and its books, which go on from here
             self._take(self._events.popleft())
-        if self._events and not self.finished.done():
+        self._go_on()
+        if not self._events:
+            self.hand.consumer_is_idle()
+
+    def _go_on(self) -> None:
+        """Whatever waits is taken in the next turn of the loop."""
+        if self._events and not self._draining and not self.finished.done():
             self._draining = True
             self.loop.call_soon(self._drain)
-        elif not self._events:
-            self.hand.consumer_is_idle()
 
     @property
     def backlog(self) -> int:
@@ -327,9 +331,7 @@ class Runner:
             self._finish(self._latched_outcome())
             return
         self._events.appendleft(told.Failed(why))
-        if not self._draining:
-            self._draining = True
-            self.loop.call_soon(self._drain)
+        self._go_on()
 
     def _latched_outcome(self) -> do.Outcome:
         failed = self.machine.state is State.FAULT or not self._stopped
@@ -349,6 +351,7 @@ class Runner:
             self._take(told.EmergencyStopRequested(by))
         finally:
             self.hand.repeat_stop_until_confirmed()
+            self._go_on()
 
     def _stand_down(self) -> None:
         """Nothing that was under way or waiting goes on, but what belongs to stopping and recording."""

@@ -231,6 +231,19 @@ def test_a_start_whose_result_waits_behind_the_stop_is_counted_all_the_same() ->
     assert round(report.delivered_ml * 1e6) == pytest.approx(moved_nl, abs=1_000)
 
 
+def test_nothing_that_waits_is_decided_between_a_stop_from_a_thread_and_its_books() -> None:
+    def stop_with_news_waiting(ending: Ending) -> None:
+        ending.runner.post(told.LogFailed("the test"))  # before any drug: it would end the visit
+        ending.runner.post(told.LinkLost("the test"))
+        ending.runner.stop_from_anywhere("the test")
+
+    ending = Ending(State.BASELINE, stop_with_news_waiting)
+    report = ending.run().report
+    assert (report.outcome, report.stop_confirmed) == (do.Outcome.EMERGENCY_STOPPED, True)
+    assert [r["to"] for r in ending.records("state")][-1] == "emergency_stopped"
+    assert ending.records("stop")[-1]["confirmed"] is True
+
+
 # --- what breaks on the way ---------------------------------------------------------------------------
 
 
