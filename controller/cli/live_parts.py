@@ -124,6 +124,7 @@ def stretched(speed: float) -> tuple[str, ...]:
         "lease and dead-man": usual.lease.s,
         "answer of the bridge": timing.answer_s,
         "age of vitals": bounds.data_age_s,
+        "time to confirm": bounds.confirm_s,
         "stop alarm": usual.stop_alarm_s,
     }
     long = [

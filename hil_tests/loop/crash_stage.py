@@ -76,7 +76,8 @@ class Person:
                 self._later(runner, question, 65.0, choice, dose_mg=5.0)
             case "holding":
                 self.holding_texts.append(question.text)
-                choice = "resume" if "resume" in question.choices else "recover"
+                wanted = ("resume", "recover", "abort")
+                choice = next(choice for choice in wanted if choice in question.choices)
                 self._later(runner, question, PATIENCE_S, choice)
             case "rescue_drug":
                 self._later(runner, question, 30.0, "given", midazolam_mg=2.0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytest
@@ -277,6 +277,46 @@ def test_a_start_whose_answer_nobody_wrote_down_counts_whole_and_is_not_repeated
         assert started.count("StartInfusion") == 1
 
     run_virtual(scenario, seed=seed, budget_s=BUDGET_S)
+
+
+def test_another_pump_than_the_one_that_died_with_the_controller_counts_for_nothing() -> None:
+    async def scenario() -> None:
+        reached, asked = asyncio.Event(), Asked()
+        at = At(State.INFUSING, 60, reached.set)
+        stage = CrashStage(PLAN, 1, lambda _draw: Person("dissociation"), observers=(at,))
+        stage.begin()
+        await reached.wait()
+        stage.crash()
+        log = stage.kill_controller()
+        await stage.buried()
+        known = replay(longest_valid_prefix(log.contents()).records).recovered
+        assert known.pump != ""
+        again = CrashStage(
+            PLAN,
+            2,
+            lambda _draw: Person("dissociation"),
+            storage=log,
+            latch=stage.latch,
+            session=stage.session,
+            pump=stage.pump,
+            observers=(asked,),
+            recovered=replace(known, pump="another kind 1.0"),
+            since_nl=0,
+        )
+        again.begin()
+        again.takes_over(stage)
+        await asked.event.wait()
+        assert again.runner is not None
+        (question,) = again.runner.questions.values()
+        assert "resume" not in question.choices
+        told = [alarm.text for alarm in again.runner.alarms.active]
+        assert any("another pump answers than before" in text for text in told)
+        await asyncio.sleep(30)
+        infusion = again.runner.visit.account.deliveries[-1]
+        assert infusion.counted == infusion.volume
+        await again.task
+
+    run_virtual(scenario, seed=1, budget_s=BUDGET_S)
 
 
 async def goes_on(scene: Scene, log: MemoryStorage) -> CrashStage | None:

@@ -199,6 +199,13 @@ def test_midazolam_changes_at_sixty(age: int, first: float, total: float) -> Non
     assert rescue.proposed <= rescue.first
 
 
+def test_the_step_from_sixty_on_is_the_one_in_the_file() -> None:
+    raw = (files("controller") / "data" / "drug_library.toml").read_bytes()
+    other = raw.replace(b"from_step_mg_max = 1.0", b"from_step_mg_max = 0.7")
+    assert LIBRARY.rescue(60).step == Mass.from_mg(1)
+    assert parse_library(other).rescue(60).step == Mass.from_mg(0.7)
+
+
 def test_vitals_limits_are_in_the_library() -> None:
     holds = {v.key: (v.low, v.for_s) for v in KETAMINE.vitals if v.action == "hold"}
     assert holds["spo2_pct"] == (90.0, 15.0)
