@@ -17,7 +17,7 @@ from controller.procedure.events import (
 )
 from controller.procedure.table import State
 from controller.procedure.visit import Bounds, Status
-from firmware_bridge.messages import PumpAlarm, PumpState
+from firmware_bridge.messages import Ending, PumpAlarm, PumpState
 from firmware_bridge.quantities import Volume
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
 
@@ -165,6 +165,20 @@ def test_a_hold_for_a_lost_link_refuses_nothing(stage: Stage) -> None:
     stage.feed(LinkLost("unplugged"))
     assert not [e for e in stage.effects[seen:] if isinstance(e, DisarmGate)]
     assert [e for e in stage.effects[seen:] if isinstance(e, StopPump)]
+
+
+@pytest.mark.parametrize(("stopped", "refusals"), [(False, 1), (True, 0)])
+def test_a_gate_that_does_not_close_is_recorded_unless_the_latch_has_closed_it(
+    stage: Stage, stopped: bool, refusals: int
+) -> None:
+    stage.to_infusing()
+    stage.pump.endings["DisarmGate"] = Ending.REFUSED
+    if stopped:
+        stage.feed(EmergencyStopRequested("nurse"))
+    else:
+        stage.answer("supervise", "hold")
+    refused = [r.data["what"] for r in stage.records if r.kind == "refused"]
+    assert refused == ["DisarmGate"] * refusals
 
 
 def test_the_times_for_confirming_and_resuming_are_bounds(stage: Stage) -> None:
