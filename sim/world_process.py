@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 
 from firmware_bridge.clock import new_loop
-from firmware_bridge.errors import Disconnected
+from firmware_bridge.errors import Disconnected, LinkError
 from firmware_bridge.transports.fd import FdTransport
 from sim.chance import Draw
 from sim.devices.new_era import NewEraPump
@@ -99,6 +99,8 @@ async def _live(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> None:
             controller.write(line)
         except Disconnected:
             ended.set()
+        except LinkError:
+            pass  # nobody takes them: a sample that is late is worth nothing
 
     world = World(
         patient=patient,

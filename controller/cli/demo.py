@@ -26,11 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     sys.stderr.write(f"{(__doc__ or '').strip()}\n\n")
-    code = visit.run(arguments)
-    logs = sorted(arguments.log_dir.glob(f"{arguments.device}.S-*.jsonl"))
-    if not logs:
-        return code or ENDED_BADLY
-    found = event_log.verify(logs[-1])
+    code, log = visit.visit(arguments)
+    if log is None:
+        return code
+    found = event_log.verify(log)
     verdict = "intact and sealed" if found.ok and found.sealed else f"NOT INTACT: {found.reason}"
     sys.stderr.write(f"log verified: {found.records} records, {verdict}\n")
     return code if found.ok and found.sealed else ENDED_BADLY

@@ -210,6 +210,9 @@ class LiveVisit:
         if self._spec.replay is not None:
             feed = Replay(self._spec.replay, runner, self._loop)
             self._stack.callback(feed.close)
+            if self._world is not None:  # its patient lives on, and nobody looks
+                unseen = VitalsLink(self._world.vitals, lambda _sample: None, lambda: None)
+                self._stack.callback(unseen.close)
         elif self._world is not None:
             link = VitalsLink(
                 self._world.vitals, runner.vitals_arrived, lambda: runner.post(told.VitalsLost())

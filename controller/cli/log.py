@@ -65,6 +65,8 @@ def _show(arguments: argparse.Namespace) -> int:
             draw(prefix.records, arguments.plot, arguments.file.name)
         except PlotUnavailable as error:
             raise Usage(str(error)) from error
+        except OSError as error:
+            raise Usage(f"--plot {arguments.plot}: {error.strerror or error}") from error
     if arguments.json:
         for record in prefix.records:
             sys.stdout.write(json.dumps(record) + "\n")

@@ -71,8 +71,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one_line(text: object) -> str:
-    """The text, whatever the values in it hold: a complaint is one line."""
-    return " ".join(str(text).split())
+    """The text, whatever the values in it hold: a complaint is one line and commands no terminal."""
+    line = " ".join(str(text).split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
 
 
 def _command_of(words: Sequence[str]) -> tuple[str, ...] | None:

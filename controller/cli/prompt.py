@@ -23,7 +23,8 @@ STOP_WORDS = frozenset({"stop", "estop", "!"})
 YES_NO = ("no", "yes")
 STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
-
+INTERVENTIONS = ("hold", "anxiety", "abort")
+"""Exact words that answer a standing question at once, whatever else is being asked or confirmed."""
 
 GRACE_S = 0.5
 """Wall seconds for which a question must have been in sight before Enter, or a line, can answer it."""
@@ -50,6 +51,7 @@ class PromptOperator:
         self._for_id = 0
         self._interactive = True
         self._answered = 0
+        self._intervened = 0
         self._begun_for: int | None = None
         self._seen: tuple[int, float] = (0, 0.0)
         self._lines: deque[str] = deque(maxlen=PATIENCE_LINES)
@@ -74,7 +76,7 @@ class PromptOperator:
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         if question.id == self._for_id:
             self._start_over()
-        self._answered = 0
+        self._answered = self._intervened = 0
         self._say(f"not taken: {why}")
         self._feed()
 
@@ -103,17 +105,34 @@ class PromptOperator:
         return candidates[-1] if candidates else None
 
     @property
+    def _standing(self) -> Question | None:
+        """The question that stands beside all others while something may be delivered."""
+        self._forget_closed()
+        return next((q for q in self._open.values() if q.kind in STANDING_KINDS), None)
+
+    def _answers_current(self, word: str) -> bool:
+        """Whether the word is itself a choice of the question that is asked now."""
+        question = self.current
+        return question is not None and not self._choice and word in question.choices
+
+    @property
     def wanted(self) -> str:
         """What the next line should be, with unit and limits, for the prompt."""
         question = self.current
         if question is None:
             return "nothing is asked now; 'stop' is an emergency stop"
         name = self._missing(question)
+        beside = self._standing
+        always = ""
+        if beside is not None and beside is not question:
+            always = (
+                f"\n(at any time: {', '.join(c for c in beside.choices if c != 'estop')}, stop)"
+            )
         if name is not None:
-            return _asked(question, name)
+            return _asked(question, name) + always
         proposed = _proposal(question)
         hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
-        return f"{' / '.join(question.choices)}{hint}"
+        return f"{' / '.join(question.choices)}{hint}{always}"
 
     def line(self, text: str) -> None:
         """The person has typed a line."""
@@ -121,9 +140,15 @@ class PromptOperator:
         runner = self._runner
         if runner is None:
             return
+        standing = self._standing
         if word in STOP_WORDS:
             self._lines.clear()
             runner.stop_now(self.name)
+        elif standing is not None and word in standing.choices and not self._answers_current(word):
+            # Holding, ending and calling anxiety wait for no other question to be answered first.
+            self._start_over()
+            self._begun_for = None
+            runner.answer(standing.id, answer_to(standing, word), self.name)
         elif self._interactive:
             self._typed(word)
         else:
@@ -144,6 +169,14 @@ class PromptOperator:
         else:
             self._take(question, word)
 
+    def _intervene(self, standing: Question, word: str) -> None:
+        """Somebody steps in: that waits neither for a question to be read nor for lines of a pipe."""
+        self._begun_for = None
+        if self._runner is not None and standing.id != self._intervened:
+            self._intervened = standing.id
+            self._start_over()
+            self._runner.answer(standing.id, answer_to(standing, word), self.name)
+
     # --- which question -------------------------------------------------------------------------------
 
     def _note_change(self) -> None:
@@ -152,6 +185,24 @@ class PromptOperator:
         if runner is not None and question_id != self._seen[0]:
             self._seen = (question_id, runner.loop.time())
         self._feed()
+
+    def _standing(self, word: str) -> Question | None:
+        """The open question beside all others that this very word answers."""
+        self._forget_closed()
+        if word not in INTERVENTIONS:
+            return None
+        standing = (q for q in self._open.values() if q.kind in STANDING_KINDS)
+        return next((q for q in standing if word in q.choices), None)
+
+    def _at_any_time(self, question: Question) -> str:
+        """The words that step in while ``question`` hides the one that they answer."""
+        if question.kind in STANDING_KINDS:
+            return ""
+        words = [word for word in INTERVENTIONS if self._standing(word) is not None]
+        if not words:
+            return ""
+        *most, last = words
+        return f"; {f'{", ".join(most)} or ' if most else ''}{last} at any time"
 
     def _in_sight(self, question: Question) -> bool:
         """Whether the question has stood long enough to have been read by whoever pressed Enter."""
@@ -163,6 +214,9 @@ class PromptOperator:
     def _feed(self) -> None:
         """Give the lines of a pipe to their questions, one after the other."""
         while self._lines:
+            if (standing := self._standing(self._lines[0])) is not None:
+                self._intervene(standing, self._lines.popleft())
+                continue
             question = self.current
             if question is None or question.id == self._answered:
                 return
@@ -173,7 +227,11 @@ class PromptOperator:
     # --- one question ---------------------------------------------------------------------------------
 
     def _take(self, question: Question, word: str) -> None:
+        if self._choice and word in question.choices:
+            self._start_over()  # another choice after all, while its number was being asked for
         name = self._missing(question)
+        if name is not None and word in question.choices:  # another choice than the one just made
+            self._choice, self._values, name = "", {}, None
         taken = (
             self._take_choice(question, word)
             if name is None
@@ -221,6 +279,14 @@ class PromptOperator:
             return False
         self._values[name] = number
         return True
+
+    def _wanted_for(self, question: Question) -> str:
+        name = self._missing(question)
+        if name is not None:
+            return _asked(question, name)
+        proposed = _proposal(question)
+        hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
+        return f"{' / '.join(question.choices)}{hint}"
 
     def _missing(self, question: Question) -> str | None:
         """The number to ask for next, once the choice (if there is one) is known."""

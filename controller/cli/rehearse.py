@@ -82,6 +82,8 @@ def _tell(
         f"{progress_line(report.virtual_s, wall_s)}\n"
         f"digest {rehearsed.digest}, violations: {len(violations)}\n"
     )
+    for warning in ended.warnings:
+        sys.stderr.write(f"{warning}\n")
     for violation in violations:
         sys.stdout.write(f"  invariant {violation['invariant']} at {violation['at_s']} s: ")
         sys.stdout.write(f"{violation['what']}\n")

@@ -67,6 +67,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return visit(arguments)[0]
+
+
+def visit(arguments: argparse.Namespace) -> tuple[int, Path | None]:
+    """The exit code of a visit, and its log; None where none was begun."""
     spec = checked(arguments)
     latch = FileLatch(latch_path(spec.device))
     if latch.is_set:
@@ -74,11 +79,11 @@ def run(arguments: argparse.Namespace) -> int:
             f"infusor run: {spec.device} is latched ({latch.reason}); "
             f"infusor estop --device {spec.device} --reset clears it\n"
         )
-        return ENDED_BADLY
+        return ENDED_BADLY, None
     ended = _live(spec)
     report = _plot(spec, ended)
     _tell(arguments, ended, report)
-    return DONE if ended.report.good else ENDED_BADLY
+    return DONE if ended.report.good else ENDED_BADLY, ended.log
 
 
 def _live(spec: LiveSpec) -> Ended:
@@ -135,6 +140,8 @@ def _operator(choice: str, seed: int) -> Operator:
     import random  # noqa: PLC0415 - one seeded stream for the people of this run
 
     if choice == "prompt":
+        if sys.stdin is None or sys.stdin.closed:
+            raise Usage("--operator prompt: there is no input to read answers from")
         return PromptOperator()
     return make_operator(choice)(random.Random(f"{seed}:people").random)  # noqa: S311 - no secret
 

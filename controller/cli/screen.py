@@ -167,7 +167,7 @@ class Screen(Observer):
         if self._prompt is not None:
             parts.append(self._question(self._prompt))
         title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"
-        return Panel(Group(*parts), title=title, subtitle=NOTICE, title_align="left")
+        return Panel(Group(*parts), title=Text(plain(title)), subtitle=NOTICE, title_align="left")
 
     def _state(self, runner: Runner) -> RenderableType:
         phase = phase_of(runner)
@@ -210,5 +210,5 @@ class Screen(Observer):
         question = prompt.current
         head = question.text if question else ""
         return Group(
-            Text(head, style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
+            Text(plain(head), style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
         )
