@@ -105,34 +105,12 @@ class PromptOperator:
         return candidates[-1] if candidates else None
 
     @property
-    def _standing(self) -> Question | None:
-        """The question that stands beside all others while something may be delivered."""
-        self._forget_closed()
-        return next((q for q in self._open.values() if q.kind in STANDING_KINDS), None)
-
-    def _answers_current(self, word: str) -> bool:
-        """Whether the word is itself a choice of the question that is asked now."""
-        question = self.current
-        return question is not None and not self._choice and word in question.choices
-
-    @property
     def wanted(self) -> str:
         """What the next line should be, with unit and limits, for the prompt."""
         question = self.current
         if question is None:
             return "nothing is asked now; 'stop' is an emergency stop"
-        name = self._missing(question)
-        beside = self._standing
-        always = ""
-        if beside is not None and beside is not question:
-            always = (
-                f"\n(at any time: {', '.join(c for c in beside.choices if c != 'estop')}, stop)"
-            )
-        if name is not None:
-            return _asked(question, name) + always
-        proposed = _proposal(question)
-        hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
-        return f"{' / '.join(question.choices)}{hint}{always}"
+        return f"{self._wanted_for(question)}{self._at_any_time(question)}"
 
     def line(self, text: str) -> None:
         """The person has typed a line."""
@@ -140,15 +118,11 @@ class PromptOperator:
         runner = self._runner
         if runner is None:
             return
-        standing = self._standing
         if word in STOP_WORDS:
             self._lines.clear()
             runner.stop_now(self.name)
-        elif standing is not None and word in standing.choices and not self._answers_current(word):
-            # Holding, ending and calling anxiety wait for no other question to be answered first.
-            self._start_over()
-            self._begun_for = None
-            runner.answer(standing.id, answer_to(standing, word), self.name)
+        elif (standing := self._standing(word)) is not None:
+            self._intervene(standing, word)
         elif self._interactive:
             self._typed(word)
         else:
@@ -199,10 +173,9 @@ class PromptOperator:
         if question.kind in STANDING_KINDS:
             return ""
         words = [word for word in INTERVENTIONS if self._standing(word) is not None]
-        if not words:
+        if len(words) < len(INTERVENTIONS):
             return ""
-        *most, last = words
-        return f"; {f'{", ".join(most)} or ' if most else ''}{last} at any time"
+        return f"; {', '.join(words[:-1])} or {words[-1]} at any time"
 
     def _in_sight(self, question: Question) -> bool:
         """Whether the question has stood long enough to have been read by whoever pressed Enter."""
@@ -230,8 +203,6 @@ class PromptOperator:
         if self._choice and word in question.choices:
             self._start_over()  # another choice after all, while its number was being asked for
         name = self._missing(question)
-        if name is not None and word in question.choices:  # another choice than the one just made
-            self._choice, self._values, name = "", {}, None
         taken = (
             self._take_choice(question, word)
             if name is None
