@@ -7,6 +7,7 @@ during the visit.
 
 from __future__ import annotations
 
+import hashlib
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -109,6 +110,7 @@ class Plan:
     checklist: tuple[tuple[str, str], ...]
     library_version: str
     library_sha256: str
+    procedure_sha256: str
 
 
 def shipped_procedures() -> tuple[str, ...]:
@@ -141,7 +143,7 @@ def parse_plan(raw: bytes, file: str, library: Library) -> Plan:
         data = tomllib.loads(raw.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise PlanError(file, "", "", f"not a TOML file: {error}") from error
-    return _Reader(file, data, library).plan()
+    return _Reader(file, data, library, hashlib.sha256(raw).hexdigest()).plan()
 
 
 class _Section:
@@ -206,8 +208,9 @@ class _Section:
 class _Reader:
     """Reads the sections of one file into a `Plan`."""
 
-    def __init__(self, file: str, data: dict[str, Any], library: Library) -> None:
+    def __init__(self, file: str, data: dict[str, Any], library: Library, sha256: str) -> None:
         self.file = file
+        self.sha256 = sha256
         self.root = _Section(file, "", data)
         self.library = library
 
@@ -247,6 +250,7 @@ class _Reader:
             checklist=checklist,
             library_version=self.library.version,
             library_sha256=self.library.sha256,
+            procedure_sha256=self.sha256,
         )
 
     def _subject(self) -> Subject:

@@ -35,6 +35,9 @@ from firmware_bridge.messages import Snapshot
 ESTOP = "estop"
 """The choice, in whatever question, that is an emergency stop."""
 
+ODD_STOP = "remote_stop_odd"
+"""The alarm for a remote stop that was left behind by somebody, or whose body makes no sense."""
+
 DRAIN_MAX = 64
 """Events taken per turn of the loop, so that a flood of them cannot starve timers and I/O."""
 
@@ -211,6 +214,18 @@ class Runner:
         self.vitals, self.vitals_at = raw, self.loop.time()
         self.post(event)
         self._tell(lambda observer: observer.vitals_seen(self, event, raw))
+
+    def note_odd(self, what: str) -> None:
+        """A remote stop was not as it should be: kept, and told as an alarm of low priority.
+
+        It decides nothing: whether it stopped the pump or not has happened by now.
+        """
+        if self.finished.done():
+            return
+        self.record("odd", {"what": what})
+        if ODD_STOP not in self.alarms.raised_ever:  # once: who sends many must not fill the board
+            effect = do.RaiseAlarm(ODD_STOP, do.Priority.LOW, what)
+            self._alarm(self.alarms.raise_alarm(effect, self.wall_ms()))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Own a long task.  If it raises, the visit fails (and the pump is stopped)."""

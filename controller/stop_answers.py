@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from controller.log_format import Stamp
-from controller.publisher import Publisher
+from controller.publisher import ODD_STOP, Publisher
 from controller.runner import Observer, Runner
 from controller.telemetry import Telemetry, read_estop
 from controller.telemetry_views import EstopOutcome
@@ -79,8 +79,8 @@ class StopAnswers(Observer):
         if not runner.stopped:
             runner.stop_now(BY)
         request = read_estop(payload)
-        if request.odd and not runner.finished.done():
-            runner.record("odd", {"what": f"remote stop: {request.odd}"})
+        if request.odd:
+            runner.note_odd(f"{ODD_STOP}: {request.odd}")
         if not request.id or len(self._waiting) >= WAITING_MAX:
             return
         outcome = EstopOutcome(request.id, asked_ms, wall_ms(self._loop), None, "")

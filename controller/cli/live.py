@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -34,7 +35,7 @@ from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog
 from controller.procedure import events as told
 from controller.procedure.visit import Recovered
-from controller.publisher import BrokerUnreachable, Publisher
+from controller.publisher import ODD_STOP, BrokerUnreachable, Publisher
 from controller.runner import Runner
 from controller.samples import Samples
 from controller.stop_answers import StopAnswers
@@ -53,6 +54,8 @@ from firmware_bridge.transports.base import Transport
 DRAW_S = 0.25
 """Wall seconds between two pictures of the live view."""
 BROKER_S = 10.0
+ODD_MAX = 16
+"""Odd things kept for the log while there is none."""
 LEAVE_S = 70.0
 """Wall seconds for which a bridge is waited for after the visit: it tries for 60 to stop its pump."""
 
@@ -79,6 +82,7 @@ class LiveVisit:
         self._world: WorldChild | None = None
         self._runner: Runner | None = None
         self._interrupts = 0
+        self._odd_early: deque[str] = deque(maxlen=ODD_MAX)
         self._latch = FileLatch(latch_path(spec.device))
         self._listeners = LogListeners(failed=self._log_failed)
         prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
@@ -191,6 +195,8 @@ class LiveVisit:
         except BridgeError as error:
             raise Unreachable(str(error)) from error
         self._runner = runner
+        while self._odd_early:
+            self._note_odd(self._odd_early.popleft())
         stops.attach(runner)
         self._open_vitals(runner)
         self._screen.open()
@@ -255,7 +261,11 @@ class LiveVisit:
         self._loop.call_soon_threadsafe(self._note_odd, what)
 
     def _note_odd(self, what: str) -> None:
-        if self._runner is not None and not self._runner.finished.done():
+        if self._runner is None:
+            self._odd_early.append(what)  # as a retained stop is, which comes with the connection
+        elif what.startswith(ODD_STOP):
+            self._runner.note_odd(what)
+        elif not self._runner.finished.done():
             self._runner.record("odd", {"what": what})
 
     def _log_failed(self, error: OSError) -> None:

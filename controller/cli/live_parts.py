@@ -177,7 +177,7 @@ def opened_log(
             log.close()
             raise Usage(f"{unfinished.path}: {error}; move it away to begin anew") from error
         if found.state not in CLOSED:
-            other = _other_visit(records[0], spec.plan)
+            other = _other_visit(records[0], spec)
             if other:
                 log.close()
                 raise Usage(f"{unfinished.path}: an unfinished visit with {other}; {GO_ON}")
@@ -193,13 +193,12 @@ def opened_log(
         version("infusor"),
         spec.device,
         spec.plan.name,
-        spec.plan.library_sha256,
+        spec.plan.procedure_sha256,
         simulated=True,
         extra={
             "seed": spec.seed,
             "speed": spec.speed,
-            "pump": spec.pump,
-            **_identity(spec.plan),
+            **_identity(spec),
         },
     )
     log = EventLog.create(
@@ -222,18 +221,26 @@ def interrupted_notice(path: Path, recovered: Recovered) -> str:
     )
 
 
-def _identity(plan: Plan) -> dict[str, str | float]:
+def _identity(spec: LiveSpec) -> dict[str, str | float]:
     """What an account of doses cannot do without; it goes into the header of the log."""
+    plan = spec.plan
     return {
+        "pump": spec.pump,
         "drug": plan.drug,
         "concentration_mg_ml": plan.concentration.mg_ml,
         "weight_kg": plan.subject.weight_kg,
+        "library_sha256": plan.library_sha256,
     }
 
 
-def _other_visit(header: Record, plan: Plan) -> str:
+def _other_visit(header: Record, spec: LiveSpec) -> str:
     """In what the unfinished visit differs from the one asked for; empty if in nothing."""
-    asked = {"procedure": plan.name, **_identity(plan)}
+    plan = spec.plan
+    asked = {
+        "procedure": plan.name,
+        **_identity(spec),
+        "config_sha256": plan.procedure_sha256,
+    }
     return ", ".join(
         f"{key} {header.get(key)} where {value} is asked for"
         for key, value in asked.items()

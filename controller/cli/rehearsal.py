@@ -273,9 +273,13 @@ class Stage:
                 version("infusor"),
                 self.device_id,
                 self.plan.name,
-                self.plan.library_sha256,
+                self.plan.procedure_sha256,
                 simulated=True,
-                extra={"seed": self.seed, "drug": self.plan.drug},
+                extra={
+                    "seed": self.seed,
+                    "drug": self.plan.drug,
+                    "library_sha256": self.plan.library_sha256,
+                },
             )
             log = EventLog.create(
                 self.storage,

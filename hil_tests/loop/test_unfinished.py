@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +21,7 @@ from controller.cli.live_parts import (
 from controller.cli.options import existing_plan
 from controller.cli.outcome import Unreachable, Usage
 from controller.cli.prompt import PromptOperator
-from controller.event_log import EventLog
+from controller.event_log import EventLog, read
 from controller.mqtt_url import Off
 from controller.plan import Plan
 from controller.procedure.table import State
@@ -30,11 +32,14 @@ PLAN = existing_plan("ketamine-first-visit")
 Opened = tuple[EventLog, Path, Recovered | None]
 
 
-def opening(folder: Path, plan: Plan = PLAN, device: str = "bench-1") -> Opened:
+PUMP = "new-era:/dev/ttyUSB0"
+
+
+def opening(folder: Path, plan: Plan = PLAN, device: str = "bench-1", pump: str = PUMP) -> Opened:
     spec = LiveSpec(
         plan=plan,
         device=device,
-        pump="new-era:/dev/ttyUSB0",
+        pump=pump,
         simulated_pump=False,
         operator=PromptOperator(),
         replay=None,
@@ -78,6 +83,8 @@ async def test_an_unfinished_visit_is_taken_up_again_and_the_person_is_told(tmp_
             "concentration_mg_ml 10.0 where 5.0 is asked",
         ),
         (replace(PLAN, subject=replace(PLAN.subject, weight_g=60_000)), "weight_kg 70.0 where 60"),
+        (replace(PLAN, procedure_sha256="ab"), "config_sha256 [0-9a-f]{64} where ab is asked"),
+        (replace(PLAN, library_sha256="cd"), "library_sha256 [0-9a-f]{64} where cd is asked"),
     ],
 )
 async def test_an_account_is_not_carried_over_into_another_procedure(
@@ -91,6 +98,25 @@ async def test_an_account_is_not_carried_over_into_another_procedure(
     log, again, recovered = opening(tmp_path)
     assert (again, recovered is None) == (path, False)
     log.close()
+
+
+async def test_an_account_is_not_carried_over_to_another_pump(tmp_path: Path) -> None:
+    await left_behind(tmp_path, State.INFUSING)
+    with pytest.raises(Usage, match="pump new-era:/dev/ttyUSB0 where new-era:/dev/ttyUSB1 is"):
+        opening(tmp_path, pump="new-era:/dev/ttyUSB1")
+
+
+async def test_the_header_names_the_very_file_that_was_read(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    shipped = files("controller") / "data" / "procedures" / "ketamine-first-visit.toml"
+    file.write_bytes(shipped.read_bytes() + b"# a word more\n")
+    log, path, _ = opening(tmp_path, existing_plan(str(file)))
+    await log.commit()
+    log.close()
+    header = read(path).records[0]
+    assert header["config_sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert header["config_sha256"] != PLAN.procedure_sha256
+    assert header["library_sha256"] == PLAN.library_sha256
 
 
 async def test_a_log_that_another_process_writes_is_a_device_in_use(tmp_path: Path) -> None:
