@@ -13,6 +13,7 @@ import msgspec
 
 from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Kind, Record
+from controller.plain_text import spelt_out
 from firmware_bridge.notice import NOTICE
 
 _HIDDEN = frozenset((*RESERVED, "notice"))
@@ -86,7 +87,11 @@ def _footer(record: Record) -> str:
 def _recovered(record: Record) -> str:
     kept = f"recovered after a crash, {_value(record, 'believed')} records believed"
     tail = record.get("tail_bytes")
-    damage = f", {tail} damaged bytes kept in {_value(record, 'tail_file')}" if tail else ""
+    damage = (
+        f", {spelt_out(str(tail))} damaged bytes kept in {_value(record, 'tail_file')}"
+        if tail
+        else ""
+    )
     return kept + damage
 
 
@@ -113,13 +118,13 @@ def _alarm(record: Record) -> str:
 
 
 def _plain(record: Record) -> str:
-    return f"{_clean(str(record['kind']))}{_rest(record)}"
+    return f"{spelt_out(str(record['kind']))}{_rest(record)}"
 
 
 def _rest(record: Record, *told: str) -> str:
     """Everything else the record says, each value with its unit."""
     others = [
-        f"{_clean(name)} {shown}"
+        f"{spelt_out(name)} {shown}"
         for name, shown in (
             _quantity(key, value)
             for key, value in record.items()
@@ -139,7 +144,7 @@ def _quantity(key: str, value: Scalar) -> tuple[str, str]:
             if key.endswith(ending):
                 return key.removesuffix(ending).replace("_", " "), f"{_number(value)} {unit}"
         return key.replace("_", " "), _number(value)
-    return key.replace("_", " "), _clean(value)
+    return key.replace("_", " "), spelt_out(value)
 
 
 def _number(value: float) -> str:
@@ -149,15 +154,7 @@ def _number(value: float) -> str:
 
 def _value(record: Record, key: str) -> str:
     value = record.get(key, "?")
-    return _clean(value) if isinstance(value, str) else _quantity(key, value)[1]
-
-
-def _clean(text: str) -> str:
-    """``text`` with whatever a terminal would obey or hide spelt out."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )
+    return spelt_out(value) if isinstance(value, str) else _quantity(key, value)[1]
 
 
 def _elapsed(ms: int) -> str:

@@ -98,7 +98,7 @@ class World:
             if midazolam is not None:
                 self._live_until(self._loop.time())
                 self.patient.give_midazolam(float(midazolam))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             self.noise += 1
 
 

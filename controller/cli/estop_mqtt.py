@@ -26,9 +26,10 @@ from controller.mqtt_client import (
     connect,
 )
 from controller.mqtt_url import Broker, MqttUrlError, parse_mqtt_url
+from controller.plain_text import spelt_out
 from controller.telemetry import PREFIX, Message
 from firmware_bridge.clock import fresh_boot_id, wall_ms
-from firmware_bridge.runtime import checked_device
+from firmware_bridge.runtime import DEVICE_ID, checked_device
 
 CONNECT_S = 5.0
 WHO_S = 1.0
@@ -100,7 +101,7 @@ async def _stop(address: Broker, device: str | None) -> dict[str, int | None]:
         if not stops.confirmed_ms:
             raise Unreachable(f"{address} could not be reached: {error}") from error
         if not stops.settled():  # a broker inside the stopped controller leaves with it
-            sys.stderr.write(f"{address} was lost: {error}\n")
+            sys.stderr.write(f"{address} was lost: {spelt_out(str(error))}\n")
     if not stops.confirmed_ms:
         raise Unreachable(f"no device is online at {address}")
     return stops.confirmed_ms
@@ -139,12 +140,14 @@ async def _stop_all(connection: Connection, stops: _Stops) -> None:
             async for message in connection.inbound():
                 stops.heard(message.topic, message.payload)
                 device = _device(message.topic)
+                if not DEVICE_ID.fullmatch(device):
+                    continue  # anybody may publish; what has no name of ours is no controller of ours
                 if message.payload == ONLINE and device not in stops.confirmed_ms:
                     await connection.send(stops.request(device))
 
 
 def _refused(why: str) -> None:
-    sys.stderr.write(f"the broker refuses the stop: {why}\n")
+    sys.stderr.write(f"the broker refuses the stop: {spelt_out(why)}\n")
 
 
 async def _await_confirmations(connection: Connection, stops: _Stops) -> None:

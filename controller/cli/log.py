@@ -13,6 +13,7 @@ from pathlib import Path
 
 from controller import event_log, show_log
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
+from controller.plain_text import spelt_out
 
 LATER = ("export", "replay")
 
@@ -48,7 +49,11 @@ def _verify(arguments: argparse.Namespace) -> int:
         }
         sys.stdout.write(json.dumps(result) + "\n")
     else:
-        verdict = "intact" if found.ok else f"DAMAGED at record {found.first_bad}: {found.reason}"
+        verdict = (
+            "intact"
+            if found.ok
+            else f"DAMAGED at record {found.first_bad}: {spelt_out(found.reason)}"
+        )
         seal = "sealed" if found.sealed else "not sealed: the session did not end"
         sys.stdout.write(f"{arguments.file}: {found.records} records, {verdict}, {seal}\n")
     return DONE if found.ok else ENDED_BADLY
@@ -73,6 +78,8 @@ def _show(arguments: argparse.Namespace) -> int:
     else:
         sys.stdout.write(show_log.as_text(prefix.records, samples=arguments.samples))
     if prefix.reason:
-        sys.stderr.write(f"{arguments.file}: what follows cannot be believed: {prefix.reason}\n")
+        sys.stderr.write(
+            f"{arguments.file}: what follows cannot be believed: {spelt_out(prefix.reason)}\n"
+        )
         return ENDED_BADLY
     return DONE

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from controller.cli.outcome import BAD_USAGE, ENDED_BADLY, CommandProblem
+from controller.plain_text import spelt_out
 from firmware_bridge.notice import NOTICE
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
@@ -72,8 +73,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _one_line(text: object) -> str:
     """The text, whatever the values in it hold: a complaint is one line and commands no terminal."""
-    line = " ".join(str(text).split())
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in line)
+    return spelt_out(" ".join(str(text).split()))
 
 
 def _command_of(words: Sequence[str]) -> tuple[str, ...] | None:

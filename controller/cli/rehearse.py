@@ -12,9 +12,16 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
-from controller.cli.options import existing_plan, make_operator, progress_line, write_log
+from controller.cli.options import (
+    check_log_dir,
+    existing_plan,
+    make_operator,
+    progress_line,
+    write_log,
+)
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.rehearsal import Rehearsed, Stage
+from controller.plain_text import spelt_out
 from controller.procedure.effects import Outcome
 from firmware_bridge.notice import NOTICE
 from sim.virtual_loop import VirtualReport, run_virtual
@@ -42,6 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     plan = existing_plan(arguments.procedure)
+    check_log_dir(arguments.log_dir)
     stage = Stage(plan, arguments.seed, make_operator(arguments.operator))
     began = perf_counter()
     rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)
@@ -83,7 +91,7 @@ def _tell(
         f"digest {rehearsed.digest}, violations: {len(violations)}\n"
     )
     for warning in ended.warnings:
-        sys.stderr.write(f"{warning}\n")
+        sys.stderr.write(f"{spelt_out(warning)}\n")
     for violation in violations:
         sys.stdout.write(f"  invariant {violation['invariant']} at {violation['at_s']} s: ")
         sys.stdout.write(f"{violation['what']}\n")

@@ -23,6 +23,7 @@ from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
 from controller.event_log import read
 from controller.mqtt_url import MqttAddress, MqttUrlError, parse_mqtt_url
+from controller.plain_text import spelt_out
 from controller.plot import PlotUnavailable, draw
 from controller.runner import Operator
 from controller.vitals_replay import Recording, RecordingError, read_recording
@@ -76,7 +77,7 @@ def visit(arguments: argparse.Namespace) -> tuple[int, Path | None]:
     latch = FileLatch(latch_path(spec.device))
     if latch.is_set:
         sys.stderr.write(
-            f"infusor run: {spec.device} is latched ({latch.reason}); "
+            f"infusor run: {spec.device} is latched ({spelt_out(latch.reason)}); "
             f"infusor estop --device {spec.device} --reset clears it\n"
         )
         return ENDED_BADLY, None
@@ -210,4 +211,4 @@ def _tell(arguments: argparse.Namespace, ended: Ended, picture: Path | None) -> 
         f"{NOTICE}\n"
     )
     for warning in report.warnings:
-        sys.stderr.write(f"{warning}\n")
+        sys.stderr.write(f"{spelt_out(warning)}\n")

@@ -114,9 +114,15 @@ class Screen(Observer):
 
     def draw(self, runner: Runner) -> None:
         """Show how things stand now."""
-        if self._live is not None:
-            with contextlib.suppress(OSError):
-                self._live.update(self._panel(runner), refresh=True)
+        if self._live is None:
+            return
+        try:
+            self._live.update(self._panel(runner), refresh=True)
+        except OSError:
+            pass  # the terminal has gone
+        except Exception as error:  # noqa: BLE001 - a picture that cannot be drawn must end no visit
+            self.close()
+            self.say(f"the live view is gone, lines go on: {error!r}", "yellow")
 
     # --- what happens -------------------------------------------------------------------------------
 

@@ -78,11 +78,16 @@ def assert_stopped_by(end: Ended, stopped: Visit, by: str) -> None:
 # --- by the stop socket -----------------------------------------------------------------------------------
 
 
+def not_stopped(*, reset: bool, latched: bool) -> dict[str, object]:
+    """What ``--reset --json`` says, whatever came of it; a reset stops nothing."""
+    return {"reset": reset, "latched": latched, "confirmed": False, "latency_ms": None}
+
+
 def test_a_visit_is_stopped_latched_refused_and_reset(user: CommandLine) -> None:
     latch = user.latch("bench-1")
     with visit(user, "bench-1", "--mqtt", "off") as running:
-        early = user.run("estop", "--device", "bench-1", "--reset", typed="reset\n")
-        assert (early.code, early.out) == (1, "")
+        early = user.run("estop", "--device", "bench-1", "--reset", "--json", typed="reset\n")
+        assert (early.code, early.json) == (1, not_stopped(reset=False, latched=False))
         assert "a bridge is running" in early.err
         other = user.run("estop", "--device", "bench-2", "--json")
         assert (other.code, "no bridge of bench-2" in other.complaint) == (3, True)
@@ -100,15 +105,15 @@ def test_a_visit_is_stopped_latched_refused_and_reset(user: CommandLine) -> None
     assert (again.code, "bench-1 is latched" in again.complaint) == (1, True)
     for typed in ("", "yes\n", "rese\n"):
         refused = user.run("estop", "--device", "bench-1", "--reset", "--json", typed=typed)
-        assert (refused.code, refused.json) == (1, {"reset": False, "latched": True})
+        assert (refused.code, refused.json) == (1, not_stopped(reset=False, latched=True))
         assert latch.exists()
 
     reset = user.run("estop", "--device", "bench-1", "--reset", "--json", typed="reset\n")
-    assert (reset.code, reset.json) == (0, {"reset": True, "latched": False})
+    assert (reset.code, reset.json) == (0, not_stopped(reset=True, latched=False))
     assert not latch.exists()
     assert user.run("estop").code == 3  # it started nothing
     nothing = user.run("estop", "--device", "bench-1", "--reset", "--json")
-    assert (nothing.code, nothing.json) == (0, {"reset": False, "latched": False})
+    assert (nothing.code, nothing.json) == (0, not_stopped(reset=False, latched=False))
 
 
 def test_ctrl_c_stops_a_visit_and_latches(user: CommandLine) -> None:
