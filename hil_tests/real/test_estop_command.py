@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
 from hil_tests.real.command_line import CommandLine, Ended, ended
-from hil_tests.real.mqtt_bench import Mosquitto, free_port, needs_mosquitto
+from hil_tests.real.mqtt_bench import STOP, Mosquitto, free_port, needs_mosquitto
 
 pytestmark = pytest.mark.real
 
@@ -175,5 +176,26 @@ async def test_somebody_elses_broker_carries_the_stop(user: CommandLine, tmp_pat
             stop = user.run("estop", "--mqtt", url, "--device", "bench-1", "--json")
             assert (stop.code, stop.json["confirmed"]) == (0, True)
             assert_stopped_by(running.ended(), running, "mqtt")
+    finally:
+        await broker.stop()
+
+
+@needs_mosquitto
+async def test_a_stop_that_was_left_on_a_broker_stops_nothing_and_raises_a_low_alarm(
+    user: CommandLine, tmp_path: Path
+) -> None:
+    broker = Mosquitto(tmp_path)
+    await broker.start()
+    try:
+        async with aiomqtt.Client("127.0.0.1", broker.port) as somebody:
+            await somebody.publish(STOP, b"{}", qos=1, retain=True)
+        with visit(user, "bench-1", "--mqtt", f"mqtt://127.0.0.1:{broker.port}") as running:
+            raised: list[dict[str, object]] = []
+            until = time.perf_counter() + 10.0
+            while not raised and time.perf_counter() < until:
+                raised = [r for r in running.records() if r.get("alarm") == "remote_stop_odd"]
+            assert [(r["priority"], r["active"]) for r in raised] == [("low", True)]
+            assert "a retained one was ignored" in str(raised[0]["text"])
+            assert running.process.poll() is None
     finally:
         await broker.stop()
