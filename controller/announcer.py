@@ -81,6 +81,7 @@ class Announcer(Observer):
         if not self._met:
             self._met = True
             self.introduce(runner)
+            self.session(runner)  # retained: whoever comes before the first change of state sees it
         self._tell_pump(runner, snapshot, self._stamp())
 
     def _tell_pump(self, runner: Runner, snapshot: Snapshot, stamp: Stamp) -> None:
@@ -143,6 +144,10 @@ class Announcer(Observer):
         self.session(runner)
         for alarm_id in self._alarms:
             self._publisher.publish(self._telemetry.alarm_gone(alarm_id))
+        self._alarms.clear()
+        self._publisher.publish(
+            self._telemetry.alarm_summary(self._stamp(), runner.log.last_seq, ())
+        )
 
 
 def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bool) -> PumpSample:

@@ -91,7 +91,7 @@ class Screen(Observer):
 
     def open(self) -> None:
         """Say what this is; from now on, draw."""
-        self._console.print(Text(f"infusor: {NOTICE}", style="bold"))
+        self.say(f"infusor: {NOTICE}", "bold")
         if self.is_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()

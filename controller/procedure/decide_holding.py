@@ -14,7 +14,7 @@ from controller.procedure.effects import AcknowledgeAlarms, Priority
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Question
 from controller.procedure.table import CLOSED, State, Trigger
-from controller.procedure.visit import Status, Visit
+from controller.procedure.visit import Kind, Status, Visit
 
 RESUME_TIMER = "resume"
 
@@ -66,11 +66,20 @@ def _ask(draft: Draft, note: str) -> None:
     choices = _choices(visit, resumable=target is not None)
     lines = [f"Holding: {visit.chart.hold_reason}", f"delivered so far: {visit.account.delivered}"]
     if target is Trigger.RESUME_INFUSING:
-        lines.append(f"remaining of the infusion: {infusion_left(visit)}")
+        lines.append(f"remaining of the infusion: {_remaining(visit)}")
     lines += [f"cannot be resumed: {why}"] if why else []
     lines += [note] if note else []
     left = visit.entered_at + visit.plan.times.holding_answer_s - draft.now
     draft.ask("holding", "\n".join(lines), choices, expires_after_s=max(0.0, left))
+
+
+def _remaining(visit: Visit) -> str:
+    """What is left, as far as it is known: a person decides on this line."""
+    if visit.pump.stopping:
+        return "counted once the pump is seen to stand still"
+    if not any(d.kind is Kind.INFUSION for d in visit.account.deliveries):
+        return "all of it; nothing has been started"
+    return str(infusion_left(visit))
 
 
 def _answered(draft: Draft, said: Said) -> None:
