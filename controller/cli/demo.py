@@ -15,10 +15,13 @@ from controller.cli import run as visit
 from controller.cli.outcome import ENDED_BADLY
 
 SPEED = 120.0
+HELP = {"speed": "default 120", "device": "default demo", "operator": "default: the script 'demo'"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     visit.add_options(parser)
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to reword an option
+        action.help = HELP.get(action.dest, action.help)
     parser.set_defaults(
         speed=SPEED, operator="demo", device="demo", procedure="ketamine-first-visit"
     )

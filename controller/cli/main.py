@@ -94,15 +94,20 @@ def _no_command(words: Sequence[str]) -> int:
         if tuple(words[: len(name)]) == name:
             sys.stderr.write(f"infusor {' '.join(name)}: {what}: not part of this version\n")
             return BAD_USAGE
+    if words[0] == "sim" and words[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(_overview("sim"))
+        return 0
     given = " ".join(words[:2]) if words[0] == "sim" else words[0]
     known = ", ".join(" ".join(name) for name in COMMANDS)
     sys.stderr.write(f"infusor: no command {given!r}; there are: {known}\n")
     return BAD_USAGE
 
 
-def _overview() -> str:
-    width = max(len(" ".join(name)) for name in COMMANDS)
-    rows = "\n".join(f"  {' '.join(name):<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+def _overview(group: str = "") -> str:
+    """What there is; with ``group``, of the commands that begin with it."""
+    listed = {name: text for name, (_, text) in COMMANDS.items() if group in ("", name[0])}
+    width = max(len(" ".join(name)) for name in listed)
+    rows = "\n".join(f"  {' '.join(name):<{width}}  {text}" for name, text in listed.items())
     return (
         "infusor: an infusion-pump controller with hardware-in-the-loop simulation\n"
         f"{NOTICE}\n\ncommands:\n{rows}\n\n"
