@@ -29,10 +29,12 @@ $(STAMP): requirements/dev.lock pyproject.toml
 demo: $(STAMP) ## a whole first ketamine visit on real serial bytes, 120 times as fast
 	@$(BIN)/infusor demo
 
-test: $(STAMP) ## every test, with branch coverage (100 % on gate, sessions and quantities)
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup --cov --cov-report= -q
-	@$(BIN)/python -m coverage report --fail-under=100 --show-missing \
-	  --include='firmware_bridge/gate.py,firmware_bridge/quantities.py,firmware_bridge/protocols/pumplink_host.py,firmware_bridge/protocols/pumplink_device.py'
+EXACT := gate quantities protocols.pumplink_host protocols.pumplink_device
+
+test: $(STAMP) ## every test, after those that must cover gate, sessions and quantities to the last branch
+	@$(BIN)/python -m pytest -q $(EXACT:%=--cov=firmware_bridge.%) --cov-branch --cov-report=term-missing --cov-fail-under=100 \
+	  $(addprefix hil_tests/pure/firmware_bridge/, test_gate.py test_quantities.py test_pumplink_host.py test_pumplink_device.py test_pumplink_sessions.py)
+	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 lint: $(STAMP) ## formatter, rules, types, and who may import whom
 	@$(BIN)/ruff format --check .

@@ -132,11 +132,6 @@ class AlarmBoard:
         """Alarms whose condition holds now, the highest first."""
         return [alarm for alarm in self.listed() if alarm.active]
 
-    @property
-    def highest_rank(self) -> int:
-        """0 when nothing is active."""
-        return max((alarm.rank for alarm in self._alarms.values() if alarm.active), default=0)
-
     def _keep(self, alarm: Alarm) -> Alarm:
         self._alarms[alarm.id] = alarm
         return alarm

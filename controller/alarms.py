@@ -132,6 +132,7 @@ _ROWS = (
         "MDC_EVT_EMER_STOP",
     ),
     AlarmRow("stop_unconfirmed", _DEVICE, _H, _LATCHES, "Stop not confirmed", "STOP is repeated"),
+    AlarmRow("remote_stop_odd", _ADVICE, _L, _LATCHES, "Odd remote stop", _TOLD),
     AlarmRow("fault", _DEVICE, _H, _LATCHES, "Fault", "stopped and latched", "MDC_EVT_MALF"),
     # the people
     AlarmRow(

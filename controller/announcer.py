@@ -11,11 +11,12 @@ from controller.alarm_board import Alarm
 from controller.alarms import ALARMS
 from controller.log_format import Stamp
 from controller.phase import phase_of
-from controller.procedure.events import VitalsArrived
+from controller.procedure.events import VitalsArrived, concentrations
 from controller.procedure.table import State
 from controller.procedure.visit import OPEN, Account
 from controller.publisher import Publisher
 from controller.runner import Observer, Runner
+from controller.samples import measures_pressure
 from controller.telemetry import Telemetry
 from controller.telemetry_views import (
     AlarmKind,
@@ -28,7 +29,7 @@ from controller.telemetry_views import (
     PumpSample,
     SessionView,
 )
-from firmware_bridge.messages import Capability, PumpAlarm, PumpState, Snapshot
+from firmware_bridge.messages import PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Rate
 
 STATE_NUMBER = {state: number for number, state in enumerate(State)}
@@ -56,6 +57,7 @@ class Announcer(Observer):
         self._pump = pump
         self._version = version
         self._alarms: dict[str, AlarmView] = {}
+        self._pump_sample: tuple[Snapshot, Account, PumpSample] | None = None
         self._met = False
 
     def state_changed(self, runner: Runner, previous: State) -> None:
@@ -81,9 +83,17 @@ class Announcer(Observer):
         if not self._met:
             self._met = True
             self.introduce(runner)
+            self.session(runner)  # retained: whoever comes before the first change of state sees it
+        self._tell_pump(runner, snapshot, self._stamp())
+
+    def _tell_pump(self, runner: Runner, snapshot: Snapshot, stamp: Stamp) -> None:
+        """The sample is made anew only where it may have become another one."""
         account = runner.visit.account
-        sample = pump_sample(snapshot, account, self._drug, pressure=_measures(runner))
-        self._publisher.publish(self._telemetry.pump(self._stamp(), runner.log.last_seq, sample))
+        known = self._pump_sample
+        if known is None or snapshot is not known[0] or account is not known[1]:
+            sample = pump_sample(snapshot, account, self._drug, pressure=measures_pressure(runner))
+            known = self._pump_sample = (snapshot, account, sample)
+        self._publisher.publish(self._telemetry.pump(stamp, runner.log.last_seq, known[2]))
 
     def introduce(self, runner: Runner) -> None:
         """Publish who speaks, about which pump."""
@@ -100,13 +110,13 @@ class Announcer(Observer):
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
         stamp, eseq = self._stamp(), runner.log.last_seq
         self._publisher.publish(self._telemetry.vitals(stamp, eseq, vitals.sample))
-        model = raw.get("model")
-        if isinstance(model, Mapping):
-            self._publisher.publish(self._telemetry.model(stamp, eseq, _numbers(model)))
+        model = concentrations(raw)
+        if model:
+            self._publisher.publish(self._telemetry.model(stamp, eseq, model))
         snapshot = runner.hand.snapshot
         if snapshot is not None and snapshot.state is not PumpState.RUNNING:
             # While the pump delivers, its own reports set the pace; at rest this keeps it at 1 Hz.
-            self.pump_seen(runner, snapshot)
+            self._tell_pump(runner, snapshot, stamp)
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
         view = alarm_view(alarm, runner.log.last_seq)
@@ -122,6 +132,10 @@ class Announcer(Observer):
         self.session(runner)
         for alarm_id in self._alarms:
             self._publisher.publish(self._telemetry.alarm_gone(alarm_id))
+        self._alarms.clear()
+        self._publisher.publish(
+            self._telemetry.alarm_summary(self._stamp(), runner.log.last_seq, ())
+        )
 
 
 def alarm_view(alarm: Alarm, seq: int) -> AlarmView:
@@ -167,16 +181,3 @@ def pump_sample(snapshot: Snapshot, account: Account, drug: str, *, pressure: bo
         pressure_pa=snapshot.pressure_pa if pressure else None,
         link=PumpAlarm.LINK_LOST not in snapshot.alarms,
     )
-
-
-def _measures(runner: Runner) -> bool:
-    identity = runner.hand.identity
-    return identity is not None and Capability.PRESSURE in identity.capabilities
-
-
-def _numbers(raw: Mapping[str, object]) -> dict[str, float]:
-    return {
-        key: float(value)
-        for key, value in raw.items()
-        if isinstance(value, int | float) and not isinstance(value, bool)
-    }

@@ -10,6 +10,7 @@ For bench and simulation only: never a pump connected to a person.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import count
@@ -19,10 +20,12 @@ from controller.bridge_link import BridgeLink
 from firmware_bridge.dialect import Syringe
 from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError
 from firmware_bridge.messages import (
+    AlarmAck,
     Arm,
     Bolus,
     Code,
     Configure,
+    Disarm,
     Ending,
     HelloAck,
     PumpAlarm,
@@ -47,6 +50,7 @@ LEASE = Duration.from_s(3)
 """WD-1: the usual lease, renewed every second."""
 
 RENEW_S = 1.0
+ASK_AGAIN_S = 0.1
 ORDER_S = 30.0
 """How long an order may take; programming a pump over a slow line takes a few seconds."""
 
@@ -107,6 +111,10 @@ class BenchPump:
 
     def close(self) -> None:
         """Let go: the bridge stops the pump, puts back what it changed, and leaves.  Idempotent."""
+        with contextlib.suppress(
+            LinkError
+        ):  # what was delivered has been told: it may be forgotten
+            self._link.command(Disarm(next(self._ids)))
         self._link.close()
 
     # --- asking -------------------------------------------------------------------------------------
@@ -155,6 +163,10 @@ class BenchPump:
             self._link.renew(LEASE)
             snapshot = await self._next_snapshot()
             told(snapshot)
+            if PumpAlarm.LINK_LOST in snapshot.alarms:
+                raise LinkError(
+                    "pump", "it does not answer any more; the bridge goes on stopping it"
+                )
             if snapshot.state in _STANDING:
                 return snapshot
 
@@ -191,7 +203,11 @@ class BenchPump:
         try:
             async with asyncio.timeout(seconds):
                 while not self._shows_stop():
-                    await self._snapshot_come()
+                    seen = await self._snapshot_come()
+                    if PumpAlarm.STOP_UNCONFIRMED in seen.alarms and seen.state in _STANDING:
+                        # A late confirmation leaves that alarm latched; only its cause keeps it up now.
+                        await asyncio.sleep(ASK_AGAIN_S)
+                        self._link.ask(AlarmAck(PumpAlarm.STOP_UNCONFIRMED))
         except (TimeoutError, BridgeError):
             return self._shows_stop()
         return True

@@ -1,29 +1,31 @@
 """One visit from its first event to a sealed log: puts the parts together, waits, and closes in order.
 
 The parts are given (which bridge, which clock, which operator); this is the same for real, scaled and
-virtual time.  Closing goes from the pump outwards: the bridge lets go of the pump, the log is sealed,
-the dashboards are told, and only then is anything else torn down.
+virtual time.  Closing goes from the pump outwards: the bridge lets go of the pump, which stops it; the
+dashboards are told how the visit ended; the log is sealed with that same account and closed.  Whoever
+opened broker, bridge process and world tears them down after that.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from controller.announcer import Announcer
 from controller.event_log import EventLog
-from controller.log_writer import LogWriteFailed
+from controller.library import load_library
+from controller.log_writer import CLOSE_S, LogWriteFailed
 from controller.outbox import Outbox
 from controller.plan import Plan
 from controller.procedure import events as told
 from controller.procedure.effects import Outcome
 from controller.procedure.machine import Procedure
 from controller.procedure.visit import Bounds, Kind, Recovered, Visit, begin
-from controller.publisher import Publisher
 from controller.pump_hand import Pace, PumpHand
 from controller.runner import Observer, Operator, Runner
-from controller.self_test import SelfTest
+from controller.self_test import SelfTest, pump_name
+from firmware_bridge.clock import speed_of
 from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Snapshot
 from firmware_bridge.protocols.pumplink_host import HostSession
@@ -42,7 +44,6 @@ class Parts:
     open_bridge: Callable[[], Awaitable[Transport]]
     new_session: Callable[[], HostSession]
     operator: Operator
-    publisher: Publisher
     latch: Latch
     pace: Pace
     bounds: Bounds
@@ -70,6 +71,12 @@ class Report:
     alarms: tuple[str, ...]
     stop_confirmed: bool | None
     warnings: tuple[str, ...] = field(default=())
+    log_sealed: bool = True
+
+    @property
+    def good(self) -> bool:
+        """Whether the visit ended as a visit should, and its log proves it: exit code 0."""
+        return self.log_sealed and self.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
 
     def as_json(self) -> dict[str, object]:
         """Plain numbers and text, the unit last in the key."""
@@ -106,6 +113,7 @@ class Conductor:
             pace=parts.pace,
             self_test=SelfTest(
                 library_sha256=parts.plan.library_sha256,
+                library_now=lambda: load_library().sha256,
                 data_age_s_max=parts.bounds.data_age_s,
             ),
         )
@@ -139,12 +147,22 @@ class Conductor:
         if parts.announcer is not None:
             parts.announcer.farewell(runner)
         parts.log.seal(_footer(report))
-        try:
-            await parts.log.commit()
-        except LogWriteFailed as failure:
-            runner.warnings.append(f"the session log could not be sealed: {failure}")
+        problem = await self._committed()
         parts.log.close()
-        return report
+        if problem:
+            runner.warnings.append(f"the session log could not be sealed: {problem}")
+        return replace(report, warnings=tuple(runner.warnings), log_sealed=not problem)
+
+    async def _committed(self) -> str:
+        """Why the log is not on the disk within `CLOSE_S`; empty when it is."""
+        try:
+            async with asyncio.timeout(CLOSE_S * speed_of(self.runner.loop)):
+                await self._parts.log.commit()
+        except LogWriteFailed as failure:
+            return str(failure)
+        except TimeoutError:
+            return f"the disk did not answer within {CLOSE_S:g} s"
+        return ""
 
     async def _interrupted(self, recovered: Recovered) -> None:
         """Open in holding, once the bridge has stopped the pump and read what it delivered."""
@@ -159,7 +177,11 @@ class Conductor:
             pass  # the visit opens all the same, with the count unknown
         finally:
             self.runner.observers.remove(watch)
-        self.runner.post(told.Interrupted(recovered, snapshot))
+        identity = self.runner.hand.identity
+        same: bool | None = None
+        if identity is not None and recovered.pump:
+            same = pump_name(identity) == recovered.pump
+        self.runner.post(told.Interrupted(recovered, snapshot, same))
 
 
 class _FirstReport(Observer):
@@ -176,7 +198,7 @@ def summary(runner: Runner, outcome: Outcome) -> Report:
     visit: Visit = runner.visit
     account = visit.account
     infused = [d for d in account.deliveries if d.kind is Kind.INFUSION]
-    stopped = runner.stopped
+    stopped = runner.latched
     return Report(
         session=runner.log.session,
         outcome=outcome,

@@ -26,7 +26,7 @@ from controller.mqtt_client import (
     connect,
 )
 from controller.mqtt_url import Broker, Embedded
-from controller.publisher import BrokerUnreachable
+from controller.publisher import ODD_STOP, BrokerUnreachable
 from controller.telemetry import Message, Telemetry
 from firmware_bridge.clock import fresh_boot_id
 
@@ -37,7 +37,7 @@ HEARD_S = 2.0
 
 
 _HEARD_MAX = 100
-_RETAINED = "a retained stop"  # how `publisher.obey` begins to say so
+_RETAINED = f"{ODD_STOP}: a retained one"  # how `publisher.obey` says so
 
 
 async def broker_checks(address: Broker | Embedded, *, connect_s: float = CONNECT_S) -> list[Check]:

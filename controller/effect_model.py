@@ -1,9 +1,9 @@
 """A small pharmacokinetic model of ketamine, for one purpose: the infusion rule `hold_effect`.
 
 Kamp 2020 (doi 10.1097/ALN.0000000000003577), three compartments, per 70 kg; volumes scale with
-weight, flows with its power 0.75.  Effect sites: psychedelic, half-life 6.1 min (Anesthesiology
-2012;117:353), and cardiovascular, 2.28 min (Kamp 2021, BJA 127:23).  Solved in closed form: the
-response to a constant rate is a sum of exponentials, so nothing depends on a step.
+weight, flows with its power 0.75.  Effect site: psychedelic, half-life 6.1 min (Anesthesiology
+2012;117:353).  Solved in closed form: the response to a constant rate is a sum of exponentials, so
+nothing depends on a step.
 
 Concentrations in ng/mL, doses in mg, times in seconds.  Not answerable for the simulated patient,
 which has a model of its own.
@@ -19,7 +19,6 @@ V1_L, V2_L, V3_L = 25.0, 56.0, 157.0
 CL_L_H, Q2_L_H, Q3_L_H = 84.0, 161.0, 79.0
 REFERENCE_KG = 70.0
 PSYCHEDELIC_HALF_LIFE_MIN = 6.1
-CARDIOVASCULAR_HALF_LIFE_MIN = 2.28
 _NG_ML_PER_MG_L = 1_000.0
 
 

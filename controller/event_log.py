@@ -97,6 +97,7 @@ class EventLog:
         self._ends = array("Q", prefix.ends)
         self._size = prefix.size
         self._closed = False
+        self._sealed = False
         kind = ThreadWriter if storage.durable else InlineWriter
         self._writer: Writer = kind(storage, on_written, on_failure)
 
@@ -168,7 +169,12 @@ class EventLog:
     @property
     def writable(self) -> bool:
         """Whether everything appended so far is on its way to the storage, and more may follow."""
-        return self._writer.failure is None and not self._closed
+        return self._writer.failure is None and not self._sealed and not self._closed
+
+    @property
+    def sealed(self) -> bool:
+        """Whether the footer is in place: what is appended from then on is dropped."""
+        return self._sealed
 
     @property
     def last_seq(self) -> int:
@@ -190,8 +196,12 @@ class EventLog:
 
         ``sync`` sends it to the disk now; await `synced` before acting on it.  Without it the record
         travels with a group within a second.  After a failure records are numbered and dropped, so
-        that a stop can be carried out by the same code.  Raises `log_format.LogFormatError`.
+        that a stop can be carried out by the same code.  Behind the footer nothing follows: such a
+        record is dropped, unnumbered, and the footer's ``seq`` returned.  Raises
+        `log_format.LogFormatError`.
         """
+        if self._sealed:
+            return self.last_seq
         seq = self._next
         line, self._h = log_format.encode_record(
             self._h,
@@ -233,8 +243,10 @@ class EventLog:
         return [log_format.decode_line(line) for line in lines.splitlines()]
 
     def seal(self, data: Mapping[str, Scalar]) -> int:
-        """The ``seq`` of the footer, after which nothing may be appended; await `commit`, then close."""
-        return self.append(Kind.FOOTER, data, sync=True)
+        """The ``seq`` of the footer, the last record there is; await `commit`, then close."""
+        seq = self.append(Kind.FOOTER, data, sync=True)
+        self._sealed = True
+        return seq
 
     def close(self) -> None:
         """Release the file, with everything written that can be.  Idempotent.

@@ -69,6 +69,7 @@ class ReplyTo:
 class Inbound:
     """A message that came in."""
 
+    topic: str
     payload: bytes
     retained: bool
     reply_to: ReplyTo | None
@@ -107,7 +108,7 @@ class Connection:
                 topic = getattr(message.properties, "ResponseTopic", None)
                 correlation = getattr(message.properties, "CorrelationData", None)
                 reply_to = ReplyTo(topic, correlation) if isinstance(topic, str) else None
-                yield Inbound(message.payload, message.retain, reply_to)
+                yield Inbound(str(message.topic), message.payload, message.retain, reply_to)
 
     def _properties(self, message: Message) -> Properties | None:
         """What MQTT 5 can say beside a message; nothing that a reader would need."""
@@ -127,7 +128,7 @@ async def connect(
     address: Broker,
     *,
     identifier: str,
-    will: Message,
+    will: Message | None,
     version: Version,
     timeout_s: float,
     on_refused: Callable[[str], None],
@@ -144,7 +145,9 @@ async def connect(
         password=address.password,
         identifier=identifier,
         protocol=version.value,
-        will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
+        will=None
+        if will is None
+        else aiomqtt.Will(will.topic, will.payload, will.qos, will.retain),
         keepalive=KEEP_ALIVE_S,
         timeout=timeout_s,
         max_queued_incoming_messages=INBOUND_MAX,

@@ -1,4 +1,4 @@
-"""Whoever answers the questions of a visit, and the scripted one among them.
+"""The operator who answers the questions of a visit from a script.
 
 An operator script is a TOML file of ``[[answer]]`` tables, used in order, one per question of their
 state.  What the script does not mention gets "yes, as proposed" where that is harmless (checklist,
@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from importlib.resources import files
 from math import isfinite
 from pathlib import Path
-from typing import Protocol
 
 from controller.procedure.questions import Answer, Question, answer_to
 from controller.procedure.table import WATCHED, State
@@ -55,15 +54,6 @@ class ScriptError(ValueError):
         self.key = key
         self.value = value
         self.limit = limit
-
-
-class Operator(Protocol):
-    """Answers questions.  Asked once for each question, when it opens."""
-
-    def answer(
-        self, question: Question, now: float, entered_at: float
-    ) -> tuple[float, Answer] | None:
-        """The answer and the seconds until it is given; None if it is not going to be given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,11 @@ class Outbox:
         self._durable = durable
         self._waiting: deque[tuple[int, Send, Void]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._failed: Callable[[str], None] = lambda _why: None
+
+    def attach(self, failed: Callable[[str], None]) -> None:
+        """Call ``failed(why)`` when something could not be sent that was to be."""
+        self._failed = failed
 
     def put(self, seq: int, send: Send, void: Void) -> None:
         """Call ``send`` when record ``seq`` is durable, or ``void(why)`` if it must not leave."""
@@ -61,4 +66,11 @@ class Outbox:
                 self.void_all(f"its intent could not be written to the session log: {failure}")
                 return
             if self._waiting and self._waiting[0] is head:
-                self._waiting.popleft()[1]()
+                self._waiting.popleft()
+                try:
+                    head[1]()
+                except Exception as error:  # noqa: BLE001 - whatever broke, nothing behind it leaves
+                    why = f"sending a command failed: {type(error).__name__}: {error}"
+                    self.void_all(why)
+                    self._failed(why)
+                    return

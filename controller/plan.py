@@ -29,6 +29,7 @@ from controller.limits import (
 )
 from controller.plan_parts import InfusionRule, Item, Proposal, Subject, Syringe, Times
 from controller.plan_section import PlanError, Section
+from controller.syringe import misnamed, unlikely
 from firmware_bridge.quantities import Concentration, Duration, Mass, Volume
 
 __all__ = [
@@ -76,7 +77,7 @@ class Plan:
     instructions: tuple[str, ...]
     library_version: str
     library_sha256: str
-    procedure_sha256: str = ""
+    procedure_sha256: str
     """Of the procedure file's bytes, as they were read."""
     previous: Proposal | None = None
 
@@ -139,15 +140,15 @@ def parse_plan(raw: bytes, file: str, library: Library) -> Plan:
         data = tomllib.loads(raw.decode(), parse_float=Decimal)
     except (ValueError, RecursionError) as error:
         raise PlanError(file, "", "", f"not a TOML file: {error}") from error
-    plan = _Reader(file, data, library).plan()
-    return replace(plan, procedure_sha256=hashlib.sha256(raw).hexdigest())
+    return _Reader(file, data, library, hashlib.sha256(raw).hexdigest()).plan()
 
 
 class _Reader:
     """Reads the sections of one file into a `Plan`."""
 
-    def __init__(self, file: str, data: dict[str, Any], library: Library) -> None:
+    def __init__(self, file: str, data: dict[str, Any], library: Library, sha256: str) -> None:
         self.file = file
+        self.sha256 = sha256
         self.root = Section(file, "", data)
         self.library = library
 
@@ -193,6 +194,7 @@ class _Reader:
             instructions=self._instructions(),
             library_version=self.library.version,
             library_sha256=self.library.sha256,
+            procedure_sha256=self.sha256,
         )
         if not tested:
             plan = self._by_weight(self._with_load(plan))
@@ -281,8 +283,12 @@ class _Reader:
         loaded = Volume.from_ml(s.number("loaded_ml", "0.1", "150", "mL"))
         if loaded > size:
             raise s.fail("loaded_ml", f"must be at most the size, {size}")
+        diameter_um = int(diameter * 1_000)
+        wrong = misnamed(name, diameter_um, size) or unlikely(diameter_um, size)
+        if wrong:
+            raise s.fail("diameter_mm", f"with size_ml = {size.ml:g}: {wrong}")
         s.close()
-        return Syringe(name, int(diameter * 1_000), size, loaded)
+        return Syringe(name, diameter_um, size, loaded)
 
     def _narrowed(self, limits: DrugLimits) -> DrugLimits:
         self.root.known.append("limits")

@@ -102,15 +102,19 @@ class EventCursor:
         return [(seq, self.telemetry.event(r, late=seq <= self.late_until)) for seq, r in numbered]
 
 
+ODD_STOP = "remote stop"
+"""How every sentence begins that says what was odd about a stop."""
+
+
 def obey(payload: bytes, *, retained: bool, on_estop: OnStop, on_odd: OnOdd) -> None:
     """Passes on a message of the stop topic.  Whoever handles it may fail; the next one is heard."""
     if retained:
-        on_odd("a retained stop was ignored: it was left on the broker by somebody earlier")
+        on_odd(f"{ODD_STOP}: a retained one was ignored, left on the broker by somebody earlier")
         return
     try:
         on_estop(payload)
     except Exception as error:  # noqa: BLE001  # the next stop must still be heard
-        on_odd(f"the handler of a remote stop failed: {error!r}")
+        on_odd(f"{ODD_STOP}: its handler failed: {error!r}")
 
 
 class NullPublisher:

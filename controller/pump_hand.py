@@ -8,6 +8,7 @@ gone.  It decides nothing: every bound it sends came with the effect.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
@@ -18,6 +19,7 @@ from controller.procedure import effects as do
 from controller.procedure import events as told
 from controller.self_test import SelfTest
 from firmware_bridge import messages as msg
+from firmware_bridge.clock import speed_of
 from firmware_bridge.errors import BridgeError, LinkError
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result
 from firmware_bridge.protocols.pumplink_host import (
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from controller.runner import Runner
 
 LATCHED = "the stop latch is set"
+MS = 0.001  # ages are in whole milliseconds, rounded down
+REOPEN_WALL_S_MAX = 30.0
+"""The longest wait between two attempts to start a bridge: each of them starts a process."""
 STANDING = frozenset({PumpState.STOPPED, PumpState.COMPLETED, PumpState.PAUSED, PumpState.ALARM})
 
 
@@ -66,6 +71,7 @@ class PumpHand:
         self.identity: msg.HelloAck | None = None
         self.snapshot: msg.Snapshot | None = None
         self.stop_confirmed_s: float | None = None
+        self.stop_is_late = False
         self.pace = pace
         self._open_bridge = open_bridge
         self._new_session = new_session
@@ -83,7 +89,6 @@ class PumpHand:
         self._next_beat = 0.0
         self._closed = False
         self._stop_at: float | None = None
-        self._stop_told = False
 
     # --- opening and closing ------------------------------------------------------------------------
 
@@ -105,10 +110,17 @@ class PumpHand:
             self._beat_handle.cancel()
 
     def close(self) -> None:
-        """Let go of the bridge, which stops the pump and restores it.  Idempotent."""
+        """Let go of the bridge, which stops the pump and restores it.  Idempotent.
+
+        The last word is DISARM: the account is closed, so the pump need not keep its count any longer.
+        """
+        if self._closed:
+            return
         self._closed = True
         self.quiet()
         if self._link is not None:
+            with contextlib.suppress(LinkError):
+                self._link.command(msg.Disarm(next(self._ids)))
             self._link.close()
 
     # --- stopping -----------------------------------------------------------------------------------
@@ -120,7 +132,10 @@ class PumpHand:
             link.estop_now()
 
     def repeat_stop_until_confirmed(self) -> None:
-        """Go on stopping until the pump shows that it stands; alarm after a second, give up at last."""
+        """Go on stopping until the pump shows that it stands; alarm after a second, give up at last.
+
+        Giving up is the only end of a stop that is not confirmed: the alarm changes nothing.
+        """
         self._leased = False
         self._stop_at = self._loop.time()
         if self._link is not None:
@@ -131,6 +146,7 @@ class PumpHand:
 
     def _stop_is_late(self) -> None:
         if self.stop_confirmed_s is None and not self._closed:
+            self.stop_is_late = True
             self._runner.post(told.StopUnconfirmed("the pump does not show that it stands still"))
 
     def _stop_given_up(self) -> None:
@@ -290,32 +306,33 @@ class PumpHand:
         self.snapshot = snapshot
         if self.identity is None:
             return
-        if PumpAlarm.LINK_LOST in snapshot.alarms or snapshot.state is PumpState.UNKNOWN:
+        if _is_lost(snapshot):
             self._set_down("the pump does not answer its bridge")
         elif not self._up:
             self._up = True
             self._runner.post(told.LinkRestored(self.identity.boot_id))
         if PumpAlarm.IDENTITY_CHANGED in snapshot.alarms:
             self._runner.post(told.Failed("another pump answers than the one that was tested"))
+        confirmed = self._confirms_a_stop(snapshot)
         # What was delivered first: a confirmed stop may end the visit, and its account with it.
         self._runner.pump_reported(snapshot, self.identity.boot_id)
-        self._settle_stops(snapshot)
+        if confirmed:
+            self._runner.post(told.StopConfirmed())
 
-    def _settle_stops(self, snapshot: msg.Snapshot) -> None:
-        stands = (
-            snapshot.state in STANDING
-            and PumpAlarm.STOP_UNCONFIRMED not in snapshot.alarms
-            and PumpAlarm.LINK_LOST not in snapshot.alarms
-        )
-        if stands and self._stop_owed is not None:
+    def _confirms_a_stop(self, snapshot: msg.Snapshot) -> bool:
+        stands = snapshot.state in STANDING and PumpAlarm.STOP_UNCONFIRMED not in snapshot.alarms
+        if self._stop_at is not None and self.stop_confirmed_s is None:
+            since_s = self._loop.time() - self._stop_at
+            seen = snapshot.age.s + MS < since_s and PumpAlarm.ESTOP_LATCHED in snapshot.alarms
+            confirmed = stands and seen  # by a reading that was made behind this stop
+            self.stop_confirmed_s = since_s if confirmed else None
+        else:
+            confirmed = stands and self._stop_owed is not None
+        if confirmed:
             self._stop_owed = None
-            self._runner.post(told.StopConfirmed())
-        latched = PumpAlarm.ESTOP_LATCHED in snapshot.alarms
-        if stands and latched and self._stop_at is not None and self.stop_confirmed_s is None:
-            self.stop_confirmed_s = self._loop.time() - self._stop_at
-            self._runner.post(told.StopConfirmed())
         if self._leased and snapshot.state in STANDING and not self._start_is_open():
             self._leased = False
+        return confirmed
 
     def _start_is_open(self) -> bool:
         return any(what.startswith("Start") for _, what in self._given.values())
@@ -372,13 +389,16 @@ class PumpHand:
             self._runner.spawn_even_if_stopped(self._reopen(), "reopen bridge")
 
     async def _reopen(self) -> None:
+        """Try until there is a bridge: ever more seldom, but for a stop that waits for one."""
+        wait_s, longest_s = self.pace.reopen_s, REOPEN_WALL_S_MAX * speed_of(self._loop)
         while not self._closed:
             try:
                 await self.connect()
             except BridgeError:
-                await asyncio.sleep(self.pace.reopen_s)
+                await asyncio.sleep(self.pace.reopen_s if self._runner.latched else wait_s)
+                wait_s = min(2 * wait_s, max(longest_s, self.pace.reopen_s))
             else:
-                if self._runner.stopped and self._link is not None:
+                if self._runner.latched and self._link is not None:
                     self._link.estop_until_standing()
                 return
 
@@ -419,3 +439,13 @@ class PumpHand:
     def _ask_snapshot(self) -> None:
         if self._link is not None and self.identity is not None:
             self._link.ask(msg.SnapshotRequest())
+
+
+def _is_lost(snapshot: msg.Snapshot) -> bool:
+    """Whether the bridge does not reach its pump now.
+
+    The alarm alone says less: it stays until a person has acknowledged it, and a state in which the pump
+    stands comes from a reading that was made after the loss.
+    """
+    lost = PumpAlarm.LINK_LOST in snapshot.alarms and snapshot.state not in STANDING
+    return lost or snapshot.state is PumpState.UNKNOWN

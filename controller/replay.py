@@ -1,8 +1,9 @@
 """From a session log back to where the visit stood: last state and dose account.
 
-Used to recover after a crash and to show a log.  Folds the records of kind ``state``, ``dose``,
-``hold``, ``interrupted``, ``response``, ``signs``, ``rescue``, ``infusion_dose`` and ``finished`` that
-`decide` writes; every other kind is passed over.  Not answerable for the integrity of the log (`log_format`).
+Used to recover after a crash and to show a log.  Folds the records of kind ``state``, ``checklist``,
+``dose``, ``hold``, ``interrupted``, ``response``, ``signs``, ``rescue``, ``infusion_dose`` and
+``finished`` that `decide` writes, and ``identity`` of the self-test; every other kind is passed over.
+Not answerable for the integrity of the log (`log_format`).
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from controller.procedure.table import State
-from controller.procedure.visit import Delivery, Kind, Recovered, Status
+from controller.procedure.visit import Delivery, Kind, Recovered, Status, uncounted
 from firmware_bridge.quantities import Mass, QuantityError, Rate, Volume
 
 Record = Mapping[str, object]
@@ -37,6 +38,8 @@ class Replayed:
 
     state: State = State.PREPARING
     outcome: str = ""
+    checked: int = 0
+    pump: str = ""
     hold_origin: State | None = None
     deliveries: tuple[Delivery, ...] = ()
     infusion_dose: Mass | None = None
@@ -51,6 +54,8 @@ class Replayed:
         """The same as what a new controller is told (`events.Interrupted`)."""
         return Recovered(
             state=self.state,
+            checked=self.checked,
+            pump=self.pump,
             hold_origin=self.hold_origin,
             deliveries=self.deliveries,
             infusion_dose=self.infusion_dose,
@@ -78,6 +83,10 @@ def _fold(now: Replayed, record: Record) -> Replayed:
     match record.get("kind"):
         case "state":
             return _state(now, State(str(record["to"])))
+        case "checklist":
+            return replace(now, checked=now.checked + (record["choice"] == "yes"))
+        case "identity":
+            return _identity(now, str(record["pump"]))
         case "dose":
             return _dose(now, record)
         case "hold" | "interrupted":
@@ -102,6 +111,13 @@ def _fold(now: Replayed, record: Record) -> Replayed:
 def _state(now: Replayed, state: State) -> Replayed:
     origin = now.hold_origin if state is State.HOLDING else None
     return replace(now, state=state, hold_origin=origin, outcome="")
+
+
+def _identity(now: Replayed, pump: str) -> Replayed:
+    """The pump that was tested; what an earlier one was delivering, it cannot have counted."""
+    if now.pump not in ("", pump):
+        now = replace(now, deliveries=uncounted(now.deliveries))
+    return replace(now, pump=pump)
 
 
 def _dose(now: Replayed, record: Record) -> Replayed:

@@ -36,8 +36,13 @@ from firmware_bridge.messages import Snapshot
 ESTOP = "estop"
 """The choice, in whatever question, that is an emergency stop."""
 
+ODD_STOP = "remote_stop_odd"
+"""The alarm for a remote stop that was left behind by somebody, or whose body makes no sense."""
+
 DRAIN_MAX = 64
 """Events taken per turn of the loop, so that a flood of them cannot starve timers and I/O."""
+
+LATCHED_STATES = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
 
 SETTLE_EVENTS = (
     told.Entered,
@@ -45,17 +50,21 @@ SETTLE_EVENTS = (
     told.StopConfirmed,
     told.StopUnconfirmed,
     told.PumpReported,
+    told.CommandEnded,
     told.LinkLost,
     told.LinkRestored,
     told.Failed,
     told.TimerFired,
     told.AlarmAcknowledged,
 )
-"""What still matters after a stop: the stop itself, and whether the pump stands still."""
+"""What still matters after a stop: the stop itself, what was started, and whether the pump stands still."""
 
 
 class Observer:
-    """Somebody who wants to know: telemetry, the terminal, a test.  Every method may be left alone."""
+    """Somebody who wants to know: telemetry, the terminal, a test.  Every method may be left alone.
+
+    One that raises is told nothing more, and the report says so; the visit goes on without it.
+    """
 
     def state_changed(self, runner: Runner, previous: State) -> None:
         """The machine moved."""
@@ -138,29 +147,31 @@ class Runner:
         self._tasks: set[asyncio.Task[None]] = set()
         self._serving: set[asyncio.Task[None]] = set()
         hand.attach(self)
+        outbox.attach(self._fail)
 
     # --- what others may do -----------------------------------------------------------------------
 
     @property
     def state(self) -> State:
         """The reported state.  After a stop it is `emergency_stopped`, whatever else still runs."""
-        if self._stopped and self.machine.state is not State.FAULT:
-            return State.EMERGENCY_STOPPED
-        return self.machine.state
+        return State.EMERGENCY_STOPPED if self._stopped else self.machine.state
 
     @property
     def stopped(self) -> bool:
         """Whether an emergency stop has been given."""
         return self._stopped
 
+    @property
+    def latched(self) -> bool:
+        """Whether the pump is to stand for good: an emergency stop was given, or the visit failed."""
+        return self._stopped or self.machine.state in LATCHED_STATES
+
     def post(self, event: told.Event) -> None:
         """Queue an event.  From the loop's own thread only."""
         if self.finished.done():
             return
         self._events.append(event)
-        if not self._draining:
-            self._draining = True
-            self.loop.call_soon(self._drain)
+        self._go_on()
 
     def stop_now(self, by: str) -> None:
         """Emergency stop, from the loop's own thread: latch, write STOP, and only then keep books.
@@ -180,7 +191,8 @@ class Runner:
         self.loop.call_soon_threadsafe(self._after_stop, by)
 
     def _write_stop(self, by: str) -> None:
-        self._stopped = True
+        if not self.finished.done():  # a visit that is over has the end that it has
+            self._stopped = True
         self.latch.set(f"emergency stop by {by}")
         self.hand.estop()
 
@@ -201,12 +213,25 @@ class Runner:
         self.post(told.AlarmAcknowledged(by, alarm_id))
 
     def vitals_arrived(self, raw: Mapping[str, object]) -> None:
-        """The monitor sent a line."""
+        """The monitor sent a line.  What decides gets it first, then everybody who wants to know."""
+        if self.finished.done():
+            return
         event = told.vitals_arrived(raw)
         self.vitals, self.vitals_at = raw, self.loop.time()
-        for observer in self.observers:
-            observer.vitals_seen(self, event, raw)
         self.post(event)
+        self._tell(lambda observer: observer.vitals_seen(self, event, raw))
+
+    def note_odd(self, what: str) -> None:
+        """A remote stop was not as it should be: kept, and told as an alarm of low priority.
+
+        It decides nothing: whether it stopped the pump or not has happened by now.
+        """
+        if self.finished.done():
+            return
+        self.record("odd", {"what": what})
+        if ODD_STOP not in self.alarms.raised_ever:  # once: who sends many must not fill the board
+            effect = do.RaiseAlarm(ODD_STOP, what)
+            self._alarm(self.alarms.raise_alarm(effect, self.wall_ms()))
 
     def spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         """Own a long task.  If it raises, the visit fails (and the pump is stopped)."""
@@ -223,15 +248,15 @@ class Runner:
 
     def pump_reported(self, snapshot: Snapshot, boot_id: int) -> None:
         """The pump gave an account of itself."""
-        for observer in self.observers:
-            observer.pump_seen(self, snapshot)
+        if self.finished.done():
+            return
+        self._tell(lambda observer: observer.pump_seen(self, snapshot))
         self.post(told.PumpReported(snapshot, boot_id))
 
     def give_up_stopping(self) -> None:
         """The pump never showed that it stands: the visit ends, and says so."""
+        self._finish(self._latched_outcome())
         self.record("stop_never_confirmed", {})
-        fault = self.machine.state is State.FAULT
-        self._finish(do.Outcome.FAULT if fault else do.Outcome.EMERGENCY_STOPPED)
 
     def close(self) -> None:
         """Cancel timers and tasks (not waiting for them to obey).  The pump is not this one's to stop."""
@@ -247,12 +272,18 @@ class Runner:
         for _ in range(DRAIN_MAX):
             if not self._events or self.finished.done():
                 break
+            if self._stopped and not self._stop_told:
+                return  # nothing is decided between a stop and its books, which go on from here
             self._take(self._events.popleft())
-        if self._events and not self.finished.done():
+        self._go_on()
+        if not self._events:
+            self.hand.consumer_is_idle()
+
+    def _go_on(self) -> None:
+        """Whatever waits is taken in the next turn of the loop."""
+        if self._events and not self._draining and not self.finished.done():
             self._draining = True
             self.loop.call_soon(self._drain)
-        elif not self._events:
-            self.hand.consumer_is_idle()
 
     @property
     def backlog(self) -> int:
@@ -262,13 +293,26 @@ class Runner:
     def _take(self, event: told.Event) -> None:
         if self._stopped and not isinstance(event, SETTLE_EVENTS):
             return
+        if isinstance(event, told.StopConfirmed | told.StopUnconfirmed) and self._is_outdated(
+            event
+        ):
+            return
         outermost, self._deciding = not self._deciding, True
         try:
             self._apply(decide(self.machine.state, self.visit, event, self.loop.time()))
         except Exception as error:  # noqa: BLE001 - the one catch-all: whatever broke, the pump stops
-            self._fail(f"internal error: {type(error).__name__}: {error}")
+            why = f"internal error: {type(error).__name__}: {error}"
+            self._fail(why, hopeless=isinstance(event, told.Failed))
         finally:
             self._deciding = not outermost
+
+    def _is_outdated(self, event: told.StopConfirmed | told.StopUnconfirmed) -> bool:
+        """Whether it tells of an earlier stop than the emergency stop or fault that stands now."""
+        if not self.latched:
+            return False
+        if isinstance(event, told.StopConfirmed):
+            return self.hand.stop_confirmed_s is None
+        return not self.hand.stop_is_late
 
     def _apply(self, decision: Decision) -> None:
         self.visit = decision.visit
@@ -294,33 +338,41 @@ class Runner:
             self._write_stop("decision")
             self._stand_down()
             self.hand.repeat_stop_until_confirmed()
-        for observer in self.observers:
-            observer.state_changed(self, previous)
+        self._tell(lambda observer: observer.state_changed(self, previous))
         self._take(told.Entered(previous))
 
-    def _fail(self, why: str) -> None:
+    def _fail(self, why: str, *, hopeless: bool = False) -> None:
+        """Stop the pump and fail the visit; ``hopeless``: what fails is the failing itself."""
         self.hand.estop()
-        if self.machine.state is State.FAULT:
-            # Even failing failed; the latch is all that is left to set.
-            self.latch.set(why)
-            self.latch.save()
-            self._finish(do.Outcome.FAULT)
-            return
         self.latch.set(why)
+        if hopeless or self.machine.state in LATCHED_STATES:
+            # No way of stopping is left but the bridge's own, which begins when it is let go of.
+            self.latch.save()
+            self.warnings.append(why)
+            self._finish(self._latched_outcome())
+            return
         self._events.appendleft(told.Failed(why))
-        if not self._draining:
-            self._draining = True
-            self.loop.call_soon(self._drain)
+        self._go_on()
+
+    def _latched_outcome(self) -> do.Outcome:
+        failed = self.machine.state is State.FAULT or not self._stopped
+        return do.Outcome.FAULT if failed else do.Outcome.EMERGENCY_STOPPED
 
     # --- after a stop -------------------------------------------------------------------------------
 
     def _after_stop(self, by: str) -> None:
         """Book-keeping of a stop that is already on the wire; on the loop's thread, once."""
-        if self._stop_told or self.finished.done():
+        if self._stop_told:
             return
-        self._stand_down()
-        self._take(told.EmergencyStopRequested(by))
-        self.hand.repeat_stop_until_confirmed()
+        if self.finished.done():
+            self.latch.save()
+            return
+        try:
+            self._stand_down()
+            self._take(told.EmergencyStopRequested(by))
+        finally:
+            self.hand.repeat_stop_until_confirmed()
+            self._go_on()
 
     def _stand_down(self) -> None:
         """Nothing that was under way or waiting goes on, but what belongs to stopping and recording."""
@@ -369,11 +421,15 @@ class Runner:
                 self.hand.carry_out(effect)
 
     def record(self, kind: str, data: Mapping[str, do.Scalar]) -> int:
-        """Append to the session log; returns the record's ``seq``, to wait for where it is an intent."""
+        """Append to the session log; returns the record's ``seq``, to wait for where it is an intent.
+
+        Behind the footer nothing is appended, and nobody is told of it.
+        """
+        if self.log.sealed:
+            return self.log.last_seq
         known = {key: value for key, value in data.items() if value is not None}
         seq = self.log.append(kind, known, sync=kind != "sample")
-        for observer in self.observers:
-            observer.recorded(self, kind, data)
+        self._tell(lambda observer: observer.recorded(self, kind, data))
         return seq
 
     def _ask(self, question: Question) -> None:
@@ -393,8 +449,18 @@ class Runner:
             self._questions_changed()
 
     def _questions_changed(self) -> None:
-        for observer in self.observers:
-            observer.question_changed(self)
+        self._tell(lambda observer: observer.question_changed(self))
+
+    def _tell(self, news: Callable[[Observer], None]) -> None:
+        for observer in tuple(self.observers):
+            try:
+                news(observer)
+            except Exception as error:  # noqa: BLE001 - who only wants to know must not end a visit
+                if observer in self.observers:  # being told may have told it again
+                    self.observers.remove(observer)
+                    self.warnings.append(
+                        f"{type(observer).__name__} was told nothing more: {error!r}"
+                    )
 
     def _alarm(self, alarm: Alarm) -> None:
         data: dict[str, do.Scalar] = {
@@ -414,8 +480,7 @@ class Runner:
         if alarm.limit is not None:
             data |= {"limit": alarm.limit, "unit": alarm.unit}
         self.record("alarm", data)
-        for observer in self.observers:
-            observer.alarm_changed(self, alarm)
+        self._tell(lambda observer: observer.alarm_changed(self, alarm))
 
     def _finish(self, outcome: do.Outcome) -> None:
         if not self.finished.done():

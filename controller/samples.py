@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from controller.procedure.effects import Scalar
-from controller.procedure.events import VitalsArrived
+from controller.procedure.events import VitalsArrived, concentrations
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import Capability, HelloAck, PumpState, Snapshot
 
@@ -32,33 +32,29 @@ class Samples(Observer):
 
     def pump_seen(self, runner: Runner, snapshot: Snapshot) -> None:
         identity = runner.hand.identity
-        if identity is not None and not runner.finished.done() and not _same(identity, self._met):
+        if identity is not None and not _same(identity, self._met):
             self._met = identity
             runner.record(
                 "pump", {"firmware": identity.firmware, "serial_number": identity.serial_number}
             )
 
     def vitals_seen(self, runner: Runner, vitals: VitalsArrived, raw: Mapping[str, object]) -> None:
-        if runner.finished.done():
-            return  # the monitor goes on for a moment; nothing may follow the footer of the log
-        account = runner.visit.account
         record: dict[str, Scalar] = {
-            "t_s": round(runner.loop.time() - runner.started_at, 3),
-            "state": runner.state.value,
-            "delivered_ml": account.delivered.ml,
+            key: value for key, value in vitals.sample.items() if key in KEPT
         }
+        record |= vitals.signs
+        record |= concentrations(raw)
+        # Ours last: nothing that a monitor sends can stand in their place.
+        record["t_s"] = round(runner.loop.time() - runner.started_at, 3)
+        record["state"] = runner.state.value
+        record["delivered_ml"] = runner.visit.account.delivered.ml
         snapshot = runner.hand.snapshot
         if snapshot is not None:
             running = snapshot.state is PumpState.RUNNING
             record["rate_ml_h"] = snapshot.rate.ml_h if running else 0.0
             record["infused_ml"] = snapshot.infused.ml
-        record.update((key, value) for key, value in vitals.sample.items() if key in KEPT)
-        record.update(vitals.signs)
-        model = raw.get("model")
-        if isinstance(model, Mapping):
-            record.update((k, v) for k, v in model.items() if isinstance(v, int | float))
-        if snapshot is not None and measures_pressure(runner):
-            record["pressure_mmhg"] = round(snapshot.pressure_pa / PA_PER_MMHG, 1)
+            if measures_pressure(runner):
+                record["pressure_mmhg"] = round(snapshot.pressure_pa / PA_PER_MMHG, 1)
         runner.record("sample", record)
 
 

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable, Iterator
 import msgspec
 
 from controller.log_format import RESERVED, Kind, Record
-from controller.wording import clean, quantity
+from controller.plain_text import spelt_out
+from controller.wording import quantity
 from firmware_bridge.notice import NOTICE
 
 _HIDDEN = frozenset((*RESERVED, "notice"))
@@ -67,7 +68,11 @@ def _footer(record: Record) -> str:
 def _recovered(record: Record) -> str:
     kept = f"recovered after a crash, {_value(record, 'believed')} records believed"
     tail = record.get("tail_bytes")
-    damage = f", {tail} damaged bytes kept in {_value(record, 'tail_file')}" if tail else ""
+    damage = (
+        f", {spelt_out(str(tail))} damaged bytes kept in {_value(record, 'tail_file')}"
+        if tail
+        else ""
+    )
     return kept + damage
 
 
@@ -94,13 +99,13 @@ def _alarm(record: Record) -> str:
 
 
 def _plain(record: Record) -> str:
-    return f"{clean(str(record['kind']))}{_rest(record)}"
+    return f"{spelt_out(str(record['kind']))}{_rest(record)}"
 
 
 def _rest(record: Record, *told: str) -> str:
     """Everything else the record says, each value with its unit."""
     others = [
-        f"{clean(name)} {shown}"
+        f"{spelt_out(name)} {shown}"
         for name, shown in (
             quantity(key, value)
             for key, value in record.items()
@@ -113,7 +118,7 @@ def _rest(record: Record, *told: str) -> str:
 
 def _value(record: Record, key: str) -> str:
     value = record.get(key, "?")
-    return clean(value) if isinstance(value, str) else quantity(key, value)[1]
+    return spelt_out(value) if isinstance(value, str) else quantity(key, value)[1]
 
 
 def _elapsed(ms: int) -> str:

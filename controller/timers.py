@@ -30,11 +30,6 @@ class Timers:
         for name in list(self._handles):
             self.cancel(name)
 
-    def due_in(self, name: str) -> float | None:
-        """Seconds until ``name`` fires; None when it is not running."""
-        handle = self._handles.get(name)
-        return None if handle is None else max(0.0, handle.when() - self._loop.time())
-
     def _fire(self, name: str) -> None:
         del self._handles[name]
         self._fired(name)

@@ -1,12 +1,12 @@
 """How values are worded for people: the unit beside the number, nothing hidden in a text.
 
-Keys carry their unit, so every value can be shown with it.  Text from devices and people is shown with
-its control characters spelt out: a log must not be able to drive a terminal or turn a line round.
+Keys carry their unit, so every value can be shown with it.
 """
 
 from __future__ import annotations
 
 from controller.flat_json import Scalar
+from controller.plain_text import spelt_out
 
 # The longest ending comes first: rate_ml_h is a rate, not a time in hours.
 UNITS = (
@@ -53,17 +53,9 @@ def quantity(key: str, value: Scalar) -> tuple[str, str]:
     if isinstance(value, int | float):
         name, unit = split_unit(key)
         return name, f"{number(value)} {unit}" if unit else number(value)
-    return key.replace("_", " "), clean(value)
+    return key.replace("_", " "), spelt_out(value)
 
 
 def number(value: float) -> str:
     """At most six significant digits, never in powers of ten below a million."""
     return str(value) if isinstance(value, int) else f"{value:.6g}"
-
-
-def clean(text: str) -> str:
-    """``text`` with whatever a reader would obey or not see spelt out."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii")
-        for letter in text
-    )

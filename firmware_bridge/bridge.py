@@ -170,6 +170,7 @@ class Bridge:
         if self._keeper.is_busy:
             self._keeper.stop(command.command_id, "disarmed")
         else:
+            self._keeper.count_is_settled = True
             self._upstream.result(command.command_id, Ending.DONE, Code.OK)
 
     def _acknowledge(self, alarms: PumpAlarm) -> None:

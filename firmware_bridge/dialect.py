@@ -161,5 +161,8 @@ class HostDialect(Protocol):
         Otherwise it would sound its alarm at rest.  `start` and `resume` arm it again.
         """
 
-    def restore(self) -> Program[Sequence[str]]:
-        """Put back what `connect` recorded; returns what was changed, for the record."""
+    def restore(self, *, keep_count: bool = False) -> Program[Sequence[str]]:
+        """Put back what `connect` recorded; returns what was changed, for the record.
+
+        ``keep_count``: leave, and name, what would clear the pump's count of delivered volume.
+        """

@@ -28,6 +28,10 @@ class Disconnected(LinkError):
     """The port is gone; every write raises this until it is opened again.  Nothing is dropped silently."""
 
 
+class PortGone(LinkError):
+    """The port will not come back under its name: somebody else's may, and must not be opened."""
+
+
 class ProtocolError(BridgeError):
     """The peer said something this dialect does not allow."""
 

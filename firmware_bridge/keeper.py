@@ -19,7 +19,7 @@ from firmware_bridge.caps import Caps
 from firmware_bridge.clock import at_least_wall, speed_of
 from firmware_bridge.conversation import PushedAside
 from firmware_bridge.dialect import Frame, HostDialect, Program, Reading, T
-from firmware_bridge.errors import BridgeError, Disconnected, LinkError
+from firmware_bridge.errors import BridgeError, Disconnected, LinkError, PortGone
 from firmware_bridge.gate import Closed
 from firmware_bridge.latch import Latch
 from firmware_bridge.messages import Bolus, Code, PumpAlarm, Resume, Run, SelfTest
@@ -72,7 +72,10 @@ class PumpKeeper:
         self.reporter = Reporter(upstream, self.supervision, loop.time)
         self.orders = Orders(self, self.supervision, dialect, loop.time)
         self.stopping = False
+        self._pressed = False
         self.restored: tuple[str, ...] = ()
+        self.count_is_settled = True
+        """Whether the controller has closed its account of everything that was started."""
         self._dialect = dialect
         self._upstream = upstream
         self._loop = loop
@@ -127,7 +130,7 @@ class PumpKeeper:
         """Do what is due, the most urgent first, until the controller is gone and the pump at rest."""
         while not self._is_over():
             if not self.port.is_open:
-                await self.port.reopen(self._log)
+                await self._reopen()
             elif not self.port.is_met:
                 await self._meet_again()
             elif self.stopping:
@@ -143,6 +146,12 @@ class PumpKeeper:
                 await self._wake.wait()
             self.reporter.state()
             self._upstream.flush()
+
+    async def _reopen(self) -> None:
+        try:
+            await self.port.reopen(self._log)
+        except PortGone:
+            self._give_up_at = self._loop.time()  # in vain, as soon as nobody asks for it
 
     async def _next_order(self) -> None:
         order, arrived = self._waiting.popleft()
@@ -173,7 +182,7 @@ class PumpKeeper:
             self._log("stop latch set: settings changed in the pump are not put back")
             return True
         try:
-            report = await self.do(self._dialect.restore())
+            report = await self.do(self._dialect.restore(keep_count=not self.count_is_settled))
         except BridgeError as error:
             self._log(f"settings could not be put back: {error}")
             return False
@@ -186,8 +195,9 @@ class PumpKeeper:
 
     def stop_now(self, why: str) -> None:
         """Emergency stop: latched, and STOP written, before this returns.  Never raises."""
-        first = not self._latch.is_set
+        first, self._pressed = not self._pressed, True
         self._latch.set(why)
+        # Further presses on one stop leave it to the dialect to repeat.
         if first or not self.stopping:
             self._write_stop()
         self._log(f"emergency stop: {why}")
@@ -280,7 +290,7 @@ class PumpKeeper:
         alarms = supervision.came_to_rest(reading, now)
         if alarms is None:
             return  # whatever it does, it does not stand still: stop it again
-        self.stopping = False
+        self.stopping = self._pressed = False
         supervision.cause_gone(PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.LINK_LOST)
         self._mind(alarms)
         self._rest.set()
@@ -391,6 +401,7 @@ class PumpKeeper:
     def watch(self) -> None:
         """One timer for the next deadline; a renewal moves the deadline and not the timer."""
         if self.supervision.delivering:
+            self.count_is_settled = False
             self._rest.clear()
         elif not self.stopping:
             self._rest.set()

@@ -29,7 +29,7 @@ from firmware_bridge.caps import Caps, load_caps
 from firmware_bridge.clock import WALL_FLOOR_S, at_least_wall, fresh_boot_id, new_loop, speed_of
 from firmware_bridge.dialect import HostDialect
 from firmware_bridge.dialects import REPLY_WITHIN, PumpUrl, make_dialect, parse_pump_url
-from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError
+from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError, PortGone
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.locks import FileLock
 from firmware_bridge.quantities import Duration
@@ -42,7 +42,7 @@ from firmware_bridge.runtime import (
 from firmware_bridge.stop_socket import StopSocket
 from firmware_bridge.transports.base import Transport
 from firmware_bridge.transports.fd import FdTransport
-from firmware_bridge.transports.opening import is_hardware, open_transport
+from firmware_bridge.transports.opening import is_hardware, is_numbered_terminal, open_transport
 from firmware_bridge.watchdog import Watchdog
 
 FORMER_BRIDGE_S = 5.0
@@ -179,6 +179,7 @@ class _Port:
         self._pump = settings.pump
         self._loop = loop
         self._until = loop.time() + FORMER_BRIDGE_S * speed_of(loop)
+        self._opened = False
 
     def dialect(self) -> HostDialect:
         """A dialect that waits for answers as long as this speed needs."""
@@ -187,13 +188,21 @@ class _Port:
 
     async def open(self) -> Transport:
         """The open port.  Raises `LinkError`; at first only after a former holder had time to leave."""
+        if self._opened and is_numbered_terminal(self._pump.port):
+            what = "gone, and its number may be another terminal's by now; give the pump a link"
+            raise PortGone(self._pump.port, what)
         while True:
             try:
-                return await open_transport(self._pump.port, baud=self._pump.baud, loop=self._loop)
+                return await self._open_once()
             except LinkError as error:
                 if "busy" not in error.what or self._loop.time() > self._until:
                     raise
             await asyncio.sleep(_RETRY_S * speed_of(self._loop))
+
+    async def _open_once(self) -> Transport:
+        transport = await open_transport(self._pump.port, baud=self._pump.baud, loop=self._loop)
+        self._opened = True
+        return transport
 
 
 async def _hold(lock: FileLock, device: str, loop: asyncio.AbstractEventLoop) -> None:

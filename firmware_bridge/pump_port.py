@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from firmware_bridge.dialect import Frame, HostDialect, Identity, Program, Reading, T
-from firmware_bridge.errors import BridgeError, Disconnected
+from firmware_bridge.errors import BridgeError, Disconnected, PortGone
 from firmware_bridge.link import PumpLink
 from firmware_bridge.transports.base import Transport
 
@@ -68,13 +68,19 @@ class PumpPort:
         )
 
     async def reopen(self, log: Callable[[str], None]) -> None:
-        """One attempt; if it fails, the wait before the next.  Each complaint is logged once."""
+        """One attempt; if it fails, the wait before the next.  Each complaint is logged once.
+
+        Raises `PortGone`, after the wait, when no further attempt will ever succeed.
+        """
         try:
             await self.open()
         except BridgeError as error:
             if str(error) != self._complaint:
                 self._complaint = str(error)
                 log(self._complaint)
+            if isinstance(error, PortGone):
+                await asyncio.sleep(REOPEN_MOST_S)
+                raise
             await asyncio.sleep(self._wait_s)
             self._wait_s = min(2 * self._wait_s, REOPEN_MOST_S)
         else:

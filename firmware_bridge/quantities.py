@@ -11,8 +11,9 @@ Not answerable for limits (drug library, gate) nor for what a pump can represent
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from decimal import ROUND_FLOOR, Decimal, InvalidOperation
+from decimal import Decimal
 
 Number = int | float | str | Decimal
 """What the edges hand in.  A float counts as the shortest decimal that names it: 0.1 is one tenth."""
@@ -24,31 +25,38 @@ _MS_PER_MIN = 60_000
 _UG_NL_PER_UG_ML = 1_000_000  # 1 ug/mL is 1 ug in 10^6 nL
 
 
+_LARGEST = 10**12
+"""Beyond any pump, drug or visit by orders of magnitude: a slip, or an attack on the arithmetic."""
+_TEXT = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})?", re.ASCII)
+"""Plain digits with a point: no sign, exponent, comma, underscore, or digit of another script."""
+
+
 class QuantityError(ValueError):
     """The number is not one a quantity can hold: not finite, negative, or not a number at all."""
 
 
 def _floor_scaled(value: Number, scale: int, what: str) -> int:
-    """``value * scale`` rounded down to an integer; raises `QuantityError` unless finite and >= 0."""
-    if isinstance(value, bool):
-        raise QuantityError(f"{what}: {value!r} is not a number")
-    if isinstance(value, int):
-        exact = Decimal(value)
-    else:
-        try:
-            exact = Decimal(str(value))
-        except InvalidOperation:
-            raise QuantityError(f"{what}: {value!r} is not a number") from None
+    """``value * scale`` rounded down to an integer, exactly.
+
+    Raises `QuantityError` unless it is a number from 0 to `_LARGEST`; a text must be plain digits.
+    """
+    exact = _exact(value, what)
     if not exact.is_finite():
         raise QuantityError(f"{what}: {value!r} is not finite")
     if exact < 0:
         raise QuantityError(f"{what}: {value!r} is negative")
-    return int((exact * scale).to_integral_value(rounding=ROUND_FLOOR))
+    if exact > _LARGEST:
+        raise QuantityError(f"{what}: {value!r} is above {_LARGEST}")
+    numerator, denominator = exact.as_integer_ratio()
+    return numerator * scale // denominator
 
 
-def _not_negative(value: int, what: str) -> None:
-    if value < 0:
-        raise QuantityError(f"{what}: {value} is negative")
+def _exact(value: Number, what: str) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | float | str | Decimal):
+        raise QuantityError(f"{what}: {value!r} is not a number")
+    if isinstance(value, str) and not _TEXT.fullmatch(value):
+        raise QuantityError(f"{what}: {value!r} is not a number")
+    return value if isinstance(value, Decimal) else Decimal(str(value))
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -58,7 +66,8 @@ class Mass:
     ug: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.ug, "mass in ug")
+        if self.ug < 0:
+            raise QuantityError(f"mass in ug: {self.ug} is negative")
 
     @classmethod
     def from_mg(cls, mg: Number) -> Mass:
@@ -96,7 +105,8 @@ class Volume:
     nl: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.nl, "volume in nL")
+        if self.nl < 0:
+            raise QuantityError(f"volume in nL: {self.nl} is negative")
 
     @classmethod
     def from_ml(cls, ml: Number) -> Volume:
@@ -138,7 +148,8 @@ class Rate:
     nl_h: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.nl_h, "rate in nL/h")
+        if self.nl_h < 0:
+            raise QuantityError(f"rate in nL/h: {self.nl_h} is negative")
 
     @classmethod
     def from_ml_h(cls, ml_h: Number) -> Rate:
@@ -204,7 +215,8 @@ class Duration:
     ms: int
 
     def __post_init__(self) -> None:
-        _not_negative(self.ms, "duration in ms")
+        if self.ms < 0:
+            raise QuantityError(f"duration in ms: {self.ms} is negative")
 
     @classmethod
     def from_s(cls, seconds: Number) -> Duration:

@@ -70,7 +70,8 @@ class Supervision:
 
     def cause_gone(self, alarms: PumpAlarm) -> None:
         """What kept these alarms up is over; they stay until acknowledged all the same."""
-        self._causes &= ~alarms
+        if self._causes:
+            self._causes &= ~alarms
 
     def acknowledged(self, alarms: PumpAlarm) -> tuple[list[PumpAlarm], list[PumpAlarm]]:
         """Which of ``alarms`` are cleared, and which remain because their cause does."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import Enum
 from math import pi
+from typing import NamedTuple
 
 NS_PER_H = 3_600_000_000_000
 PARTS_PER_NL = NS_PER_H
@@ -87,8 +88,7 @@ class Mount:
     loaded_nl: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """What really happened, up to the last `Mechanics.advance`; never visible on the wire."""
 
     plunger_nl: int
@@ -131,6 +131,7 @@ class MechanicsState:
     blocked: bool = False
     programmed_um: int = 1
     mounted_um: int = 1
+    stroke_nl: float = 1.0  # of the mounted syringe
 
 
 @dataclass(slots=True)
@@ -191,6 +192,7 @@ class Mechanics:
         state.travelled = 0
         state.programmed_um = programmed_um
         state.mounted_um = self.mount.diameter_um or programmed_um
+        state.stroke_nl = self.drive.stroke_nl(state.mounted_um)
         self._plan()
 
     # -- what the world does to it ----------------------------------------------------------------
@@ -291,7 +293,7 @@ class Mechanics:
     def _steps(self, more: int = 0) -> int:
         state = self.state
         travelled_nl = (state.travelled + more) / PARTS_PER_NL
-        return state.steps_before + int(travelled_nl / self.drive.stroke_nl(state.mounted_um))
+        return state.steps_before + int(travelled_nl / state.stroke_nl)
 
     def _load(self) -> int | None:
         """A fresh syringe's content in parts."""

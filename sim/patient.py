@@ -112,6 +112,10 @@ class Patient:
         self.drug = Kinetics(
             drug.compartments(weight_kg=weight_kg, age_years=age_years, factors=factors)
         )
+        self._site_keys = [
+            "effect_ng_ml" if site.name == "effect" else f"effect_{site.name}_ng_ml"
+            for site in self.drug.compartments.sites
+        ]
         self.midazolam = self.drug
         if drug.drug != "midazolam":
             calming = parameter_set("midazolam", age_years=age_years)
@@ -211,12 +215,9 @@ class Patient:
 
     def concentrations(self) -> dict[str, float]:
         """Every concentration of the model now, keyed as the vitals samples carry them."""
-        drug = self.drug
-        found = {"plasma_ng_ml": drug.plasma_ng_ml}
-        for site, ng_ml in zip(drug.compartments.sites, drug.effects_ng_ml, strict=True):
-            key = "effect_ng_ml" if site.name == "effect" else f"effect_{site.name}_ng_ml"
-            found[key] = ng_ml
-        if self._midazolam_given and self.midazolam is not drug:
+        found = {"plasma_ng_ml": self.drug.plasma_ng_ml}
+        found.update(zip(self._site_keys, self.drug.effects_ng_ml, strict=True))
+        if self._midazolam_given and self.midazolam is not self.drug:
             found["midazolam_plasma_ng_ml"] = self.midazolam.plasma_ng_ml
             found["midazolam_effect_ng_ml"] = self.midazolam.effects_ng_ml[0]
         return found

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--syringe",
         metavar="NAME",
-        help="such as bd-10, full; default: fits any DIA and has no ends",
+        help="such as bd-10, which is then full; default: one that fits any DIA and has no ends",
     )
     parser.add_argument(
         "--address", default="0", metavar="N", help="network address, 0-99 (default 0)"
@@ -131,11 +131,11 @@ def _pump(arguments: argparse.Namespace) -> NewEraPump:
     for option in ("rfc2217", "faults", "control"):
         if getattr(arguments, option) is not None:
             raise ConfigurationError(f"--{option}: not part of this version")
-    if arguments.model not in MODELS:
+    if arguments.model.lower() not in MODELS:
         raise ConfigurationError(f"--model {arguments.model}: it is one of {', '.join(MODELS)}")
     _whole("--seed", arguments.seed, 2**63 - 1)
     return NewEraPump(
-        model=arguments.model,
+        model=arguments.model.lower(),
         address=_whole("--address", arguments.address, ADDRESS_MAX),
         quirks=Quirks.parse(arguments.quirk),
         mount=Mount() if arguments.syringe is None else mount(arguments.syringe),

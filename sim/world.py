@@ -11,6 +11,8 @@ import asyncio
 import json
 from collections.abc import Callable
 
+import msgspec
+
 from sim.monitor import Monitor
 from sim.patient import Patient
 
@@ -73,7 +75,7 @@ class World:
         for sample in self.monitor.samples(now):
             if self._plunger is None:
                 sample["fed_by"] = "reported volume"
-            self._send(_encode(sample).encode() + b"\n")
+            self._send(_ENCODE(sample) + b"\n")
         # Never two samples at once to catch up: a scaled loop that was late just goes on from now.
         self._next_s = max(self._next_s + PERIOD_S, now)
         self._handle = self._loop.call_at(self._next_s, self._second)
@@ -95,8 +97,8 @@ class World:
             if midazolam is not None:
                 self._live_until(self._loop.time())
                 self.patient.give_midazolam(float(midazolam))
-        except (ValueError, TypeError, AttributeError, RecursionError):
+        except (ValueError, TypeError, AttributeError, OverflowError, RecursionError):
             self.noise += 1
 
 
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_ENCODE = msgspec.json.Encoder().encode

@@ -2,8 +2,8 @@
 
     python -m sim.world_process '{"fd": 7, "speed": 60, "seed": 1, ...}'
 
-Vitals go out, and facts come in, over the inherited socket ``fd``; when its other end closes, the world
-ends.  One line on stdout when ready: {"ready": true, "port": "/dev/pts/3"}; ``port`` is null for a world
+Vitals go out, and facts come in, over the inherited socket ``fd``.  SIGTERM ends the world at once; when
+the other end of the socket closes, its pump stays for a few seconds more, as a real one would.  One line on stdout when ready: {"ready": true, "port": "/dev/pts/3"}; ``port`` is null for a world
 without a pump of its own, whose patient is fed what a real pump reports.
 
 For bench and simulation only.
@@ -19,7 +19,7 @@ import sys
 from dataclasses import dataclass
 
 from firmware_bridge.clock import new_loop
-from firmware_bridge.errors import Disconnected
+from firmware_bridge.errors import Disconnected, LinkError
 from firmware_bridge.transports.fd import FdTransport
 from sim.chance import Draw
 from sim.devices.new_era import NewEraPump
@@ -29,6 +29,9 @@ from sim.monitor import Monitor
 from sim.patient import Patient
 from sim.serve import Served, serve_pty
 from sim.world import World
+
+LINGER_S = 5.0
+"""Wall seconds for which the pump outlives a controller that vanished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,8 +83,13 @@ def main() -> int:
 
 
 async def _live(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> None:
-    ended = asyncio.Event()
-    signal.signal(signal.SIGTERM, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
+    ended, told = asyncio.Event(), asyncio.Event()
+
+    def end_at_once(_number: int, _frame: object) -> None:
+        loop.call_soon_threadsafe(told.set)
+        loop.call_soon_threadsafe(ended.set)
+
+    signal.signal(signal.SIGTERM, end_at_once)
     served = _pump(spec, loop) if spec.with_pump else None
     controller = FdTransport(spec.fd, "vitals", loop)
     patient = patient_of(spec, loop.time())
@@ -91,6 +99,8 @@ async def _live(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> None:
             controller.write(line)
         except Disconnected:
             ended.set()
+        except LinkError:
+            pass  # nobody takes them: a sample that is late is worth nothing
 
     world = World(
         patient=patient,
@@ -107,7 +117,18 @@ async def _live(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> None:
     world.stop()
     controller.close()
     if served:
+        if not told.is_set():
+            await _linger(told, spec.speed)
         served.close()
+
+
+async def _linger(told: asyncio.Event, speed: float) -> None:
+    """The controller vanished; a pump would not, and its bridge has yet to stop it."""
+    try:
+        async with asyncio.timeout(LINGER_S * speed):
+            await told.wait()
+    except TimeoutError:
+        pass
 
 
 def _pump(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> Served:

@@ -15,10 +15,13 @@ from controller.cli import run as visit
 from controller.cli.outcome import ENDED_BADLY
 
 SPEED = 120.0
+HELP = {"speed": "default 120", "device": "default demo", "operator": "default: the script 'demo'"}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     visit.add_options(parser)
+    for action in parser._actions:  # noqa: SLF001 - argparse has no other way to reword an option
+        action.help = HELP.get(action.dest, action.help)
     parser.set_defaults(
         speed=SPEED, operator="demo", device="demo", procedure="ketamine-first-visit"
     )
@@ -26,11 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     sys.stderr.write(f"{(__doc__ or '').strip()}\n\n")
-    code = visit.run(arguments)
-    logs = sorted(arguments.log_dir.glob(f"{arguments.device}.S-*.jsonl"))
-    if not logs:
-        return code or ENDED_BADLY
-    found = event_log.verify(logs[-1])
+    code, log = visit.visit(arguments)
+    if log is None:
+        return code
+    found = event_log.verify(log)
     verdict = "intact and sealed" if found.ok and found.sealed else f"NOT INTACT: {found.reason}"
     sys.stderr.write(f"log verified: {found.records} records, {verdict}\n")
     return code if found.ok and found.sealed else ENDED_BADLY

@@ -9,8 +9,10 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 
 from controller.cli.outcome import DONE, ENDED_BADLY, Unreachable, Usage
+from controller.plain_text import spelt_out
 from firmware_bridge.errors import ConfigurationError
 
 RESET_WORD = "reset"
@@ -50,7 +52,8 @@ def _stop(arguments: argparse.Namespace) -> int:
     _say(arguments, {"confirmed": confirmed, "latency_ms": slowest, "devices": len(outcomes)})
     for outcome in outcomes:
         state = "stopped, confirmed by the pump" if outcome.confirmed else "STOP NOT CONFIRMED"
-        sys.stderr.write(f"{outcome.device}: {state}{outcome.error and f' ({outcome.error})'}\n")
+        line = f"{outcome.device}: {state}{outcome.error and f' ({outcome.error})'}"
+        sys.stderr.write(f"{spelt_out(line)}\n")
     return DONE if confirmed else ENDED_BADLY
 
 
@@ -64,28 +67,36 @@ def _reset(arguments: argparse.Namespace) -> int:
     path = latch_path(arguments.device)
     if bridge_runs(arguments.device):
         sys.stderr.write(f"{arguments.device}: a bridge is running; end it first\n")
+        _say_reset(arguments, reset=False, latched=FileLatch(path).is_set)
         return ENDED_BADLY
     latch = FileLatch(path)
     if not latch.is_set:
-        _say(arguments, {"reset": False, "latched": False})
+        _say_reset(arguments, reset=False, latched=False)
         sys.stderr.write(f"{arguments.device}: no latch\n")
         return DONE
-    sys.stderr.write(f"{arguments.device} is latched: {latch.reason}\n")
+    sys.stderr.write(f"{arguments.device} is latched: {spelt_out(latch.reason)}\n")
     sys.stderr.write(
         f"The pump is connected to nobody and may be used again? Type {RESET_WORD!r}: "
     )
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() != RESET_WORD:
+    typed = sys.stdin.readline() if sys.stdin else ""  # None: the input was closed
+    if typed.strip().lower() != RESET_WORD:
         sys.stderr.write("not reset\n")
-        _say(arguments, {"reset": False, "latched": True})
+        _say_reset(arguments, reset=False, latched=True)
         return ENDED_BADLY
     problem = latch.clear()
     if problem:
         sys.stderr.write(f"{problem}\n")
-    _say(arguments, {"reset": problem is None, "latched": problem is not None})
+    _say_reset(arguments, reset=problem is None, latched=problem is not None)
     return ENDED_BADLY if problem else DONE
 
 
-def _say(arguments: argparse.Namespace, result: dict[str, object]) -> None:
+def _say_reset(arguments: argparse.Namespace, *, reset: bool, latched: bool) -> None:
+    """A reset stops nothing, so no pump has confirmed anything."""
+    result = {"reset": reset, "latched": latched, "confirmed": False, "latency_ms": None}
+    _say(arguments, result)
+
+
+def _say(arguments: argparse.Namespace, result: Mapping[str, object]) -> None:
     if arguments.json:
         sys.stdout.write(json.dumps(result) + "\n")

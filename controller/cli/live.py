@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import deque
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,6 +21,7 @@ from controller.cli.live_parts import (
     LiveSpec,
     LogListeners,
     bounds_at,
+    interrupted_notice,
     opened_log,
     pace_at,
     publisher_for,
@@ -33,7 +35,7 @@ from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog
 from controller.procedure import events as told
 from controller.procedure.visit import Recovered
-from controller.publisher import BrokerUnreachable, Publisher
+from controller.publisher import ODD_STOP, BrokerUnreachable, Publisher
 from controller.runner import Runner
 from controller.samples import Samples
 from controller.stop_answers import StopAnswers
@@ -52,8 +54,10 @@ from firmware_bridge.transports.base import Transport
 DRAW_S = 0.25
 """Wall seconds between two pictures of the live view."""
 BROKER_S = 10.0
-LEAVE_S = 20.0
-"""Wall seconds that a bridge may take to stop and restore its pump after the visit."""
+ODD_MAX = 16
+"""Odd things kept for the log while there is none."""
+LEAVE_S = 70.0
+"""Wall seconds for which a bridge is waited for after the visit: it tries for 60 to stop its pump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +77,25 @@ class LiveVisit:
         self._clock = Clock(self._loop)
         self._stack = AsyncExitStack()
         self._bridge: BridgeProcess | None = None
+        self._interrupted_visit = False
+        self._first_words: tuple[str, ...] = ()
         self._world: WorldChild | None = None
         self._runner: Runner | None = None
         self._interrupts = 0
+        self._odd_early: deque[str] = deque(maxlen=ODD_MAX)
         self._latch = FileLatch(latch_path(spec.device))
         self._listeners = LogListeners(failed=self._log_failed)
+        prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
+        self._screen = Screen(device=spec.device, procedure=spec.plan.name, prompt=prompt)
 
     async def run(self) -> Ended:
         """The visit, from the world to the sealed log.  Raises `CommandProblem` before it has begun."""
         async with self._stack:
             port = await self._open_world()
             log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
+            self._interrupted_visit = recovered is not None
+            if recovered is not None:
+                self._first_words = (interrupted_notice(path, recovered),)
             try:
                 report = await self._visit(port, log, recovered)
             finally:
@@ -100,8 +112,6 @@ class LiveVisit:
         )
         stops = StopAnswers(telemetry, self._loop, self._clock.stamp)
         publisher = await self._open_publisher(telemetry, log, stops)
-        prompt = spec.operator if isinstance(spec.operator, PromptOperator) else None
-        screen = Screen(device=spec.device, procedure=spec.plan.name, prompt=prompt)
         announcer = Announcer(
             telemetry,
             publisher,
@@ -118,18 +128,17 @@ class LiveVisit:
                 open_bridge=lambda: self._open_bridge(port),
                 new_session=lambda: HostSession(fresh_u16() or 1, timing=timing_at(spec.speed)),
                 operator=spec.operator,
-                publisher=publisher,
                 latch=self._latch,
                 pace=pace_at(spec.speed),
                 bounds=bounds_at(spec.speed, spec.plan),
                 wall_ms=lambda: wall_ms(self._loop),
                 durable=True,
                 announcer=announcer,
-                observers=(Samples(), screen, stops),
+                observers=(Samples(), self._screen, stops),
                 recovered=recovered,
             )
         )
-        report = await self._conduct(conductor, screen, stops)
+        report = await self._conduct(conductor, stops)
         await publisher.close()
         return report
 
@@ -152,7 +161,7 @@ class LiveVisit:
     async def _open_publisher(
         self, telemetry: Telemetry, log: EventLog, stops: StopAnswers
     ) -> Publisher:
-        publisher = publisher_for(self._spec, telemetry, stops.heard, self._odd)
+        publisher = publisher_for(self._spec, telemetry, log, stops.heard, self._odd)
         stops.answer_through(publisher)
         publisher.follow(log)
         try:
@@ -165,13 +174,20 @@ class LiveVisit:
 
     async def _open_bridge(self, url: str) -> Transport:
         """A bridge that has met its pump; a former one of this visit is dead by now."""
-        transport, process = await spawn_bridge(url, self._spec.device, speed=self._spec.speed)
-        self._bridge = process
+        former = self._bridge
+        crashed = self._interrupted_visit if former is None else await former.wait() != 0
+        transport, self._bridge = await spawn_bridge(
+            url,
+            self._spec.device,
+            speed=self._spec.speed,
+            disown=crashed,
+            on_log=self._bridge_said,
+        )
         return transport
 
     # --- the visit ------------------------------------------------------------------------------------
 
-    async def _conduct(self, conductor: Conductor, screen: Screen, stops: StopAnswers) -> Report:
+    async def _conduct(self, conductor: Conductor, stops: StopAnswers) -> Report:
         try:
             runner = await conductor.start()
         except ConfigurationError as error:
@@ -179,17 +195,19 @@ class LiveVisit:
         except BridgeError as error:
             raise Unreachable(str(error)) from error
         self._runner = runner
+        while self._odd_early:
+            self._note_odd(self._odd_early.popleft())
         stops.attach(runner)
         self._open_vitals(runner)
-        screen.open()
-        for line in self._spec.warnings:
-            screen.say(line, "yellow")
-        self._stack.callback(screen.close)
-        former = signal.signal(signal.SIGINT, self._interrupted)
-        signal.signal(signal.SIGTERM, self._interrupted)
-        self._stack.callback(signal.signal, signal.SIGINT, former)
-        self._spec.attach(self._loop, screen, runner, self._stack)
-        self._draw(screen, runner)
+        self._screen.open()
+        for line in (*self._spec.warnings, *self._first_words):
+            self._screen.say(line, "yellow")
+        self._stack.callback(self._screen.close)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            former = signal.signal(number, self._interrupted)
+            self._stack.callback(signal.signal, number, former)
+        self._spec.attach(self._loop, self._screen, runner, self._stack)
+        self._draw(runner)
         report = await conductor.finish()
         await self._bridge_left()
         return report
@@ -198,6 +216,9 @@ class LiveVisit:
         if self._spec.replay is not None:
             feed = Replay(self._spec.replay, runner, self._loop)
             self._stack.callback(feed.close)
+            if self._world is not None:  # its patient lives on, and nobody looks
+                unseen = VitalsLink(self._world.vitals, lambda _sample: None, lambda: None)
+                self._stack.callback(unseen.close)
         elif self._world is not None:
             link = VitalsLink(
                 self._world.vitals, runner.vitals_arrived, lambda: runner.post(told.VitalsLost())
@@ -205,10 +226,10 @@ class LiveVisit:
             runner.observers.append(TellWorld(link, reports=not self._spec.simulated_pump))
             self._stack.callback(link.close)
 
-    def _draw(self, screen: Screen, runner: Runner) -> None:
+    def _draw(self, runner: Runner) -> None:
         if not runner.finished.done():
-            screen.draw(runner)
-            self._loop.call_later(DRAW_S * self._spec.speed, self._draw, screen, runner)
+            self._screen.draw(runner)
+            self._loop.call_later(DRAW_S * self._spec.speed, self._draw, runner)
 
     async def _bridge_left(self) -> None:
         """The pump is restored when this returns, or the bridge has had its time."""
@@ -218,7 +239,7 @@ class LiveVisit:
             async with asyncio.timeout(LEAVE_S * self._spec.speed):
                 await self._bridge.wait()
         except TimeoutError:
-            self._bridge.kill()
+            self._screen.say("the bridge is still trying to stop the pump, and goes on by itself")
 
     # --- from outside ---------------------------------------------------------------------------------
 
@@ -229,12 +250,22 @@ class LiveVisit:
             raise KeyboardInterrupt
         self._runner.stop_from_anywhere(signal.Signals(number).name)
 
+    def _bridge_said(self, line: str) -> None:
+        """A line of the bridge's log: shown, and kept where the session still has a log."""
+        self._screen.say(line, "dim")
+        if self._runner is not None and not self._runner.finished.done():
+            self._runner.record("bridge_log", {"line": line})
+
     def _odd(self, what: str) -> None:
         """Something that a person should know; from the publisher's thread."""
         self._loop.call_soon_threadsafe(self._note_odd, what)
 
     def _note_odd(self, what: str) -> None:
-        if self._runner is not None and not self._runner.finished.done():
+        if self._runner is None:
+            self._odd_early.append(what)  # as a retained stop is, which comes with the connection
+        elif what.startswith(ODD_STOP):
+            self._runner.note_odd(what)
+        elif not self._runner.finished.done():
             self._runner.record("odd", {"what": what})
 
     def _log_failed(self, error: OSError) -> None:

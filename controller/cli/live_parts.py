@@ -13,14 +13,14 @@ from pathlib import Path
 
 from controller import event_log
 from controller.cli.keyboard import Keyboard
-from controller.cli.outcome import Usage
+from controller.cli.outcome import Unreachable, Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.screen import Screen
 from controller.event_log import EventLog, Header, LogDamaged
 from controller.log_facts import visit_facts
 from controller.log_format import Record, Stamp
-from controller.log_storage import FileStorage
-from controller.mqtt_url import MqttAddress, Off
+from controller.log_storage import FileStorage, LogBusy
+from controller.mqtt_url import Broker, MqttAddress, Off
 from controller.plan import Plan
 from controller.procedure.table import CLOSED
 from controller.procedure.visit import Bounds, Recovered
@@ -33,6 +33,8 @@ from controller.vitals_replay import Recording
 from firmware_bridge.clock import WALL_FLOOR_S, at_least_wall, fresh_boot_id, wall_ms
 from firmware_bridge.protocols.pumplink_timing import Timing
 from firmware_bridge.quantities import Duration
+
+GO_ON = "go on with that one, or move the log away to begin anew"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,11 +92,17 @@ def pace_at(speed: float) -> Pace:
 def bounds_at(speed: float, plan: Plan) -> Bounds:
     """The procedure's waiting times at this speed."""
     usual = Bounds(data_age_s=plan.limits.data_age_s_max)
+    command_s = usual.command_s * speed  # a command is wire time, which does not scale
+    stop_s = usual.stop_s * speed
+    # On resuming the syringe is told, the dead-man is tripped and recovers, and the stop settles.
+    self_test_s = 3 * pace_at(speed).lease.s + command_s + stop_s
     return Bounds(
         data_age_s=at_least_wall(usual.data_age_s, speed),
-        command_s=usual.command_s * speed,  # a command is wire time, which does not scale
-        stop_s=usual.stop_s * speed,
+        command_s=command_s,
+        stop_s=stop_s,
         slack_s=at_least_wall(usual.slack_s, speed),
+        confirm_s=at_least_wall(usual.confirm_s, speed),  # people act in the loop's time
+        resume_s=max(usual.resume_s, self_test_s),
     )
 
 
@@ -117,6 +125,7 @@ def stretched(speed: float) -> tuple[str, ...]:
         "lease and dead-man": usual.lease.s,
         "answer of the bridge": timing.answer_s,
         "age of vitals": bounds.data_age_s,
+        "time to confirm": bounds.confirm_s,
         "stop alarm": usual.stop_alarm_s,
     }
     long = [
@@ -162,13 +171,17 @@ def opened_log(
     """A new log; or the unfinished one of this device, with what it says.  Raises `Usage`."""
     boot = f"{fresh_boot_id():08x}{os.getpid() & 0xFFFF:04x}"
     for unfinished in event_log.open_sessions(spec.log_dir, spec.device):
-        log, records = _continued(unfinished.path, clock, boot, listeners)
+        log, records = _continued(unfinished.path, spec.device, clock, boot, listeners)
         try:
             found = replay(records)
         except ReplayError as error:
             log.close()
             raise Usage(f"{unfinished.path}: {error}; move it away to begin anew") from error
         if found.state not in CLOSED:
+            other = _other_visit(records[0], spec)
+            if other:
+                log.close()
+                raise Usage(f"{unfinished.path}: an unfinished visit with {other}; {GO_ON}")
             return log, unfinished.path, found.recovered
         log.seal({"outcome": found.outcome, "final_state": found.state.value})
         log.close()
@@ -184,10 +197,10 @@ def opened_log(
         spec.plan.procedure_sha256,
         simulated=True,
         extra={
-            "pump": spec.pump,
             "clock": "real" if spec.speed == 1 else "scaled",
             "seed": spec.seed,
             "speed": spec.speed,
+            "pump": spec.pump,
             **visit_facts(spec.plan),
         },
     )
@@ -203,8 +216,32 @@ def opened_log(
     return log, path, None
 
 
+def interrupted_notice(path: Path, recovered: Recovered) -> str:
+    """What a person must know first when an unfinished visit is taken up again."""
+    return (
+        f"taking up the unfinished visit of {path}, whose controller ended in {recovered.state}: "
+        "the pump has been stopped, and nothing goes on before the question in holding is answered"
+    )
+
+
+def _other_visit(header: Record, spec: LiveSpec) -> str:
+    """In what the unfinished visit differs from the one asked for; empty if in nothing."""
+    plan = spec.plan
+    asked = {
+        "procedure": plan.name,
+        "pump": spec.pump,
+        **visit_facts(plan),
+        "config_sha256": plan.procedure_sha256,
+    }
+    return ", ".join(
+        f"{key} {header.get(key)} where {value} is asked for"
+        for key, value in asked.items()
+        if header.get(key) != value
+    )
+
+
 def _continued(
-    path: Path, clock: Clock, boot: str, listeners: LogListeners
+    path: Path, device: str, clock: Clock, boot: str, listeners: LogListeners
 ) -> tuple[EventLog, tuple[Record, ...]]:
     try:
         return EventLog.recover(
@@ -214,6 +251,8 @@ def _continued(
             on_failure=listeners.on_failure,
             on_written=listeners.on_written,
         )
+    except LogBusy as error:
+        raise Unreachable(f"{device} is in use: another process writes {path}") from error
     except (LogDamaged, OSError) as error:
         raise Usage(f"{path}: {error}; move it away to begin anew") from error
 
@@ -222,11 +261,20 @@ def _continued(
 
 
 def publisher_for(
-    spec: LiveSpec, telemetry: Telemetry, on_estop: OnStop, on_odd: Callable[[str], None]
+    spec: LiveSpec,
+    telemetry: Telemetry,
+    log: EventLog,
+    on_estop: OnStop,
+    on_odd: Callable[[str], None],
 ) -> Publisher:
-    """The way to the dashboards that was asked for."""
+    """The way to the dashboards that was asked for.
+
+    A broker of somebody's gets each event once over any number of restarts: how far it has come is kept
+    beside the log.  An embedded one begins empty every time.
+    """
     if isinstance(spec.mqtt, Off):
         return NullPublisher()
     from controller.mqtt import MqttPublisher  # noqa: PLC0415 - MQTT loads only where it is used
 
-    return MqttPublisher(spec.mqtt, telemetry, on_estop=on_estop, on_odd=on_odd)
+    cursor = Path(log.name).with_suffix(".cursor") if isinstance(spec.mqtt, Broker) else None
+    return MqttPublisher(spec.mqtt, telemetry, on_estop=on_estop, on_odd=on_odd, cursor_path=cursor)

@@ -17,6 +17,7 @@ from controller.cli import log_followup
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.followup import beside, follow_ups
 from controller.log_format import Prefix, Record
+from controller.plain_text import spelt_out
 from controller.report.write import html_of
 
 LATER = ("export", "replay")
@@ -57,7 +58,11 @@ def _verify(arguments: argparse.Namespace) -> int:
         }
         sys.stdout.write(json.dumps(result) + "\n")
     else:
-        verdict = "intact" if found.ok else f"DAMAGED at record {found.first_bad}: {found.reason}"
+        verdict = (
+            "intact"
+            if found.ok
+            else f"DAMAGED at record {found.first_bad}: {spelt_out(found.reason)}"
+        )
         seal = "sealed" if found.sealed else "not sealed: the session did not end"
         sys.stdout.write(f"{arguments.file}: {found.records} records, {verdict}, {seal}\n")
     return DONE if found.ok else ENDED_BADLY
@@ -77,7 +82,9 @@ def _show(arguments: argparse.Namespace) -> int:
         for entry in _later(arguments.file, prefix):
             sys.stdout.write(show_log.as_line(entry))
     if prefix.reason:
-        sys.stderr.write(f"{arguments.file}: what follows cannot be believed: {prefix.reason}\n")
+        sys.stderr.write(
+            f"{arguments.file}: what follows cannot be believed: {spelt_out(prefix.reason)}\n"
+        )
         return ENDED_BADLY
     return DONE
 

@@ -14,6 +14,7 @@ from importlib.metadata import version
 from typing import NoReturn
 
 from controller.cli.outcome import BAD_USAGE, ENDED_BADLY, CommandProblem
+from controller.plain_text import spelt_out
 from firmware_bridge.notice import NOTICE
 
 COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
@@ -71,8 +72,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _one_line(text: object) -> str:
-    """The text, whatever the values in it hold: a complaint is one line."""
-    return " ".join(str(text).split())
+    """The text, whatever the values in it hold: a complaint is one line and commands no terminal."""
+    return spelt_out(" ".join(str(text).split()))
 
 
 def _command_of(words: Sequence[str]) -> tuple[str, ...] | None:
@@ -93,15 +94,20 @@ def _no_command(words: Sequence[str]) -> int:
         if tuple(words[: len(name)]) == name:
             sys.stderr.write(f"infusor {' '.join(name)}: {what}: not part of this version\n")
             return BAD_USAGE
+    if words[0] == "sim" and words[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(_overview("sim"))
+        return 0
     given = " ".join(words[:2]) if words[0] == "sim" else words[0]
     known = ", ".join(" ".join(name) for name in COMMANDS)
     sys.stderr.write(f"infusor: no command {given!r}; there are: {known}\n")
     return BAD_USAGE
 
 
-def _overview() -> str:
-    width = max(len(" ".join(name)) for name in COMMANDS)
-    rows = "\n".join(f"  {' '.join(name):<{width}}  {text}" for name, (_, text) in COMMANDS.items())
+def _overview(group: str = "") -> str:
+    """What there is; with ``group``, of the commands that begin with it."""
+    listed = {name: text for name, (_, text) in COMMANDS.items() if group in ("", name[0])}
+    width = max(len(" ".join(name)) for name in listed)
+    rows = "\n".join(f"  {' '.join(name):<{width}}  {text}" for name, text in listed.items())
     return (
         "infusor: an infusion-pump controller with hardware-in-the-loop simulation\n"
         f"{NOTICE}\n\ncommands:\n{rows}\n\n"

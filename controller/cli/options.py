@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,12 +77,23 @@ def _simulated(draw: Callable[[], float]) -> Operator:
     return SimulatedClinician(Clinician(draw))
 
 
+def check_log_dir(log_dir: Path | None) -> None:
+    """Make the folder for logs where one is asked for, before anything runs.  Raises `Usage`."""
+    if log_dir is None:
+        return
+    try:
+        log_dir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Usage(f"--log-dir {log_dir}: {error.strerror or error}") from error
+    if not os.access(log_dir, os.W_OK | os.X_OK):
+        raise Usage(f"--log-dir {log_dir}: no permission to write there")
+
+
 def write_log(log_dir: Path | None, stage: Stage) -> Path | None:
     """Keep the log of a rehearsal in ``log_dir``; None where nobody asked for it.  Raises `Usage`."""
     if log_dir is None:
         return None
     try:
-        log_dir.mkdir(parents=True, exist_ok=True)
         _, path = next_session(log_dir, stage.device_id)
         path.write_bytes(stage.storage.contents())
     except OSError as error:

@@ -28,7 +28,8 @@ NOTHING_ASKED = (
 YES_NO = ("no", "yes")
 STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
-
+INTERVENTIONS = ("hold", "anxiety", "toxicity", "abort")
+"""Exact words that answer a standing question at once, whatever else is being asked or confirmed."""
 
 GRACE_S = 0.5
 """Wall seconds for which a question must have been in sight before Enter, or a line, can answer it."""
@@ -55,6 +56,7 @@ class PromptOperator:
         self._for_id = 0
         self._interactive = True
         self._answered = 0
+        self._intervened = 0
         self._begun_for: int | None = None
         self._seen: tuple[int, float] = (0, 0.0)
         self._lines: deque[str] = deque(maxlen=PATIENCE_LINES)
@@ -79,7 +81,7 @@ class PromptOperator:
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         if question.id == self._for_id:
             self._start_over()
-        self._answered = 0
+        self._answered = self._intervened = 0
         self._say(f"not taken: {why}")
         self._feed()
 
@@ -113,12 +115,7 @@ class PromptOperator:
         question = self.current
         if question is None:
             return NOTHING_ASKED
-        name = self._missing(question)
-        if name is not None:
-            return _asked(question, name)
-        proposed = _proposal(question)
-        hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
-        return f"{' / '.join(question.choices)}{hint}"
+        return f"{self._wanted_for(question)}{self._at_any_time(question)}"
 
     def line(self, text: str) -> None:
         """The person has typed a line."""
@@ -132,6 +129,8 @@ class PromptOperator:
         elif word == ACK_WORD:
             self._begun_for = None
             runner.acknowledge(self.name)
+        elif (standing := self._standing(word)) is not None:
+            self._intervene(standing, word)
         elif self._interactive:
             self._typed(word)
         else:
@@ -152,6 +151,14 @@ class PromptOperator:
         else:
             self._take(question, word)
 
+    def _intervene(self, standing: Question, word: str) -> None:
+        """Somebody steps in: that waits neither for a question to be read nor for lines of a pipe."""
+        self._begun_for = None
+        if self._runner is not None and standing.id != self._intervened:
+            self._intervened = standing.id
+            self._start_over()
+            self._runner.answer(standing.id, answer_to(standing, word), self.name)
+
     # --- which question -------------------------------------------------------------------------------
 
     def _note_change(self) -> None:
@@ -160,6 +167,23 @@ class PromptOperator:
         if runner is not None and question_id != self._seen[0]:
             self._seen = (question_id, runner.loop.time())
         self._feed()
+
+    def _standing(self, word: str) -> Question | None:
+        """The open question beside all others that this very word answers."""
+        self._forget_closed()
+        if word not in INTERVENTIONS:
+            return None
+        standing = (q for q in self._open.values() if q.kind in STANDING_KINDS)
+        return next((q for q in standing if word in q.choices), None)
+
+    def _at_any_time(self, question: Question) -> str:
+        """The words that step in while ``question`` hides the one that they answer."""
+        if question.kind in STANDING_KINDS:
+            return ""
+        words = [word for word in INTERVENTIONS if self._standing(word) is not None]
+        if len(words) < 2:
+            return ""
+        return f"; {', '.join(words[:-1])} or {words[-1]} at any time"
 
     def _in_sight(self, question: Question) -> bool:
         """Whether the question has stood long enough to have been read by whoever pressed Enter."""
@@ -171,6 +195,9 @@ class PromptOperator:
     def _feed(self) -> None:
         """Give the lines of a pipe to their questions, one after the other."""
         while self._lines:
+            if (standing := self._standing(self._lines[0])) is not None:
+                self._intervene(standing, self._lines.popleft())
+                continue
             question = self.current
             if question is None or question.id == self._answered:
                 return
@@ -181,6 +208,8 @@ class PromptOperator:
     # --- one question ---------------------------------------------------------------------------------
 
     def _take(self, question: Question, word: str) -> None:
+        if self._choice and word in question.choices:
+            self._start_over()  # another choice after all, while its number was being asked for
         name = self._missing(question)
         taken = (
             self._take_choice(question, word)
@@ -229,6 +258,14 @@ class PromptOperator:
             return False
         self._values[name] = number
         return True
+
+    def _wanted_for(self, question: Question) -> str:
+        name = self._missing(question)
+        if name is not None:
+            return _asked(question, name)
+        proposed = _proposal(question)
+        hint = f" [Enter: {proposed.choice}]" if proposed and proposed.choice else ""
+        return f"{' / '.join(question.choices)}{hint}"
 
     def _missing(self, question: Question) -> str | None:
         """The number to ask for next, once the choice (if there is one) is known."""

@@ -25,6 +25,7 @@ from decimal import Decimal
 from controller.bench_pump import Order, motor_time
 from controller.cli.numbers import number
 from controller.cli.outcome import DONE, NotNow, Usage
+from controller.syringe import unlikely
 from firmware_bridge.caps import load_caps
 from firmware_bridge.dialect import Syringe
 from firmware_bridge.dialects import PumpUrl, parse_pump_url
@@ -39,9 +40,6 @@ WHEN_LATCHED = ("identify", "status", "stop", "watch")
 """What a standing latch allows: stops and questions."""
 
 QUANTITIES = ("--rate-ml-h", "--volume-ml", "--diameter-mm", "--syringe-ml")
-BARREL_MM = (15, 250)
-"""How long a barrel may be, by its volume and diameter: a 0.5 mL insulin syringe has about 30 mm, a
-140 mL syringe 120 mm, gas-tight ones 60 mm.  Beyond, one of the two numbers is a slip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,11 +145,10 @@ def _number(given: dict[str, str | None], option: str, decimals: int) -> Decimal
 
 
 def _check_barrel(diameter_um: int, size: Volume, given: dict[str, str | None]) -> None:
-    long_mm = size.ml * 1_000 / (3.141593 / 4 * (diameter_um / 1_000) ** 2)
-    if not BARREL_MM[0] <= long_mm <= BARREL_MM[1]:
+    wrong = unlikely(diameter_um, size)
+    if wrong:
         raise Usage(
-            f"--diameter-mm {given['--diameter-mm']}, --syringe-ml {given['--syringe-ml']}: "
-            f"such a syringe would be {long_mm:.0f} mm long; must be {BARREL_MM[0]} to {BARREL_MM[1]}"
+            f"--diameter-mm {given['--diameter-mm']}, --syringe-ml {given['--syringe-ml']}: {wrong}"
         )
 
 

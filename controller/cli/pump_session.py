@@ -27,6 +27,7 @@ from controller.cli.pump_view import (
     status_of,
 )
 from controller.cli.sim_pump_child import start_sim_pump
+from controller.plain_text import spelt_out
 from firmware_bridge.clock import fresh_u16
 from firmware_bridge.errors import BridgeError, ConfigurationError
 from firmware_bridge.latch import FileLatch
@@ -41,8 +42,8 @@ if TYPE_CHECKING:
 
 STOP_WITHIN_S = 10.0
 """How long an emergency stop is waited for before it counts as not confirmed."""
-LEAVE_S = 20.0
-"""Seconds that a bridge may take to stop and restore its pump afterwards."""
+LEAVE_S = 70.0
+"""Seconds that a bridge may take to stop and restore its pump; it gives a lost one up after 60."""
 WATCH_S = 1.0
 LINE_WIDTH = 78
 
@@ -94,16 +95,31 @@ class PumpSession:
             url = f"{spec.pump.dialect}:{child.port}"
         try:
             transport, self._bridge = await spawn_bridge(
-                url, spec.device, disown=spec.action == "restore", verbose=spec.verbose
+                url,
+                spec.device,
+                disown=spec.action == "restore",
+                on_log=_show if spec.verbose else None,
             )
             self._pump = BenchPump(transport, HostSession(fresh_u16() or 1))
             for number in (signal.SIGINT, signal.SIGTERM):
                 stack.callback(signal.signal, number, signal.signal(number, self._interrupted))
-            await self._pump.greet()
+            await self._greeted()
         except ConfigurationError as error:
             raise Usage(str(error)) from error
         except BridgeError as error:
             raise Unreachable(str(error)) from error
+
+    async def _greeted(self) -> None:
+        """The bridge has said who is there.  Raises `NotNow` after Ctrl-C, when it has stopped and left."""
+        try:
+            await self._pump.greet()
+        except EmergencyStopped as stopped:
+            self._pump.close()
+            await self._bridge_left()
+            raise NotNow(
+                "emergency stop before anything was started; "
+                f"latched: infusor estop --device {self._spec.device} --reset clears it"
+            ) from stopped
 
     async def _bridge_left(self) -> Left:
         """The pump is restored when this returns, or the bridge has had its time."""
@@ -112,8 +128,7 @@ class PumpSession:
         try:
             async with asyncio.timeout(LEAVE_S):
                 return await self._bridge.left()
-        except TimeoutError:
-            self._bridge.kill()
+        except TimeoutError:  # it goes on trying by itself
             return Left(ENDED_BADLY, ())
 
     # --- what can be asked for ------------------------------------------------------------------------
@@ -159,6 +174,8 @@ class PumpSession:
 
     async def _watch(self) -> int:
         """Lines until Ctrl-C; the pump's own troubles are in the lines and end nothing."""
+        if self._interrupts:
+            return DONE  # while it was still being opened
         self._watching = self._loop.create_task(self._lines())
         with contextlib.suppress(asyncio.CancelledError):
             await self._watching
@@ -187,7 +204,12 @@ class PumpSession:
             return
         self._latch.set(f"emergency stop by {signal.Signals(number).name}")
         self._pump.emergency_stop()
-        self._loop.call_soon_threadsafe(self._latch.save)
+        self._loop.call_soon_threadsafe(self._save_latch)
+
+    def _save_latch(self) -> None:
+        problem = self._latch.save()
+        if problem:
+            sys.stderr.write(f"infusor pump: {problem}\n")
 
     def _end_watch(self) -> None:
         if self._watching is not None:
@@ -197,7 +219,7 @@ class PumpSession:
 
     def _tell(self, left: Left, duration_s: float) -> None:
         if self._why:
-            sys.stderr.write(f"infusor pump: {self._why}\n")
+            sys.stderr.write(f"infusor pump: {spelt_out(self._why)}\n")
         if self._spec.action == "watch":
             return
         result = self._result(left, duration_s)
@@ -249,4 +271,9 @@ class PumpSession:
         if self._latched:
             lines.append(f"latched: infusor estop --device {self._spec.device} --reset clears it")
         lines.append(f"put back: {', '.join(left.restored) or 'nothing had been changed'}")
-        return "\n".join((*lines, NOTICE, ""))
+        return spelt_out("\n".join((*lines, NOTICE, "")), keep="\n")
+
+
+def _show(line: str) -> None:
+    """A line of the bridge's log, for ``--verbose``."""
+    sys.stderr.write(f"{spelt_out(line)}\n")

@@ -13,6 +13,7 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import version
+from typing import Any
 
 from controller.announcer import Announcer
 from controller.cli.oracle import Oracle, Violation
@@ -81,6 +82,8 @@ class Stage:
     pump: NewEraPump | None = None
     observers: tuple[Observer, ...] = ()
     recovered: Recovered | None = None
+    since_nl: int | None = None
+    """Where the plunger stood when the visit first began; None where it begins now."""
     on_runner: Callable[[Runner], None] = lambda _runner: None
     disturb: Callable[[Mapping[str, object]], Mapping[str, object]] = lambda line: line
     """What a line of the monitor becomes on its way to the controller."""
@@ -114,7 +117,7 @@ class Stage:
         )
         self.bus = MemoryBus(telemetry, on_estop=self._remote_stop)
         self.bus.follow(log)
-        oracle = Oracle(self.served.truth)
+        oracle = Oracle(self.served.truth, since_nl=self.since_nl)
         operator = self.make_operator(self.stream("people").random)
         await self.bus.start(0)
         conductor = Conductor(self._parts(loop, log, telemetry, operator, oracle))
@@ -151,7 +154,6 @@ class Stage:
             open_bridge=self._open_bridge,
             new_session=lambda: HostSession(1 + int(link_ids.random() * 0xFFFE)),
             operator=operator,
-            publisher=self.bus,
             latch=self.latch,
             pace=Pace(),
             bounds=Bounds(data_age_s=self.plan.limits.data_age_s_max),
@@ -202,7 +204,20 @@ class Stage:
             boot_id=self.boots,
             log=self._note,
         )
-        self.bridges.append(loop.create_task(bridge.run(), name=f"bridge {self.boots}"))
+        ready: asyncio.Future[None] = loop.create_future()
+
+        def let_in() -> None:
+            if self.boots > 1 or self.recovered is not None:
+                bridge.disown()
+            ready.set_result(None)
+
+        serving = loop.create_task(bridge.run(let_in), name=f"bridge {self.boots}")
+        self.bridges.append(serving)
+        # As with a process: nobody speaks to a bridge before it has stopped its pump and seen it stand.
+        either: tuple[asyncio.Future[Any], ...] = (ready, serving)
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if not ready.done():
+            await serving  # raises what kept it from meeting its pump
         return mine
 
     def _tap(self, name: str, data: bytes) -> None:

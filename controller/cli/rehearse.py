@@ -14,6 +14,7 @@ from time import perf_counter
 
 from controller.cli.options import (
     add_previous,
+    check_log_dir,
     existing_plan,
     make_operator,
     progress_line,
@@ -22,6 +23,7 @@ from controller.cli.options import (
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.rehearsal import Rehearsed, Stage
 from controller.cli.report_file import report_beside
+from controller.plain_text import spelt_out
 from controller.procedure.effects import Outcome
 from firmware_bridge.notice import NOTICE
 from sim.virtual_loop import VirtualReport, run_virtual
@@ -52,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     plan = existing_plan(arguments.procedure, arguments.previous)
+    check_log_dir(arguments.log_dir)
     stage = Stage(plan, arguments.seed, make_operator(arguments.operator))
     began = perf_counter()
     rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)
@@ -94,6 +97,8 @@ def _tell(
         f"{progress_line(report.virtual_s, wall_s)}\n"
         f"digest {rehearsed.digest}, violations: {len(violations)}\n"
     )
+    for warning in ended.warnings:
+        sys.stderr.write(f"{spelt_out(warning)}\n")
     for violation in violations:
         sys.stdout.write(f"  invariant {violation['invariant']} at {violation['at_s']} s: ")
         sys.stdout.write(f"{violation['what']}\n")

@@ -23,7 +23,7 @@ from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.report_file import report_beside
 from controller.mqtt_url import MqttAddress, MqttUrlError, parse_mqtt_url
-from controller.procedure.effects import Outcome
+from controller.plain_text import spelt_out
 from controller.runner import Operator
 from controller.vitals_replay import Recording, RecordingError, read_recording
 from firmware_bridge.clock import WALL_FLOOR_S, new_loop
@@ -68,19 +68,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    return visit(arguments)[0]
+
+
+def visit(arguments: argparse.Namespace) -> tuple[int, Path | None]:
+    """The exit code of a visit, and its log; None where none was begun."""
     spec = checked(arguments)
     latch = FileLatch(latch_path(spec.device))
     if latch.is_set:
         sys.stderr.write(
-            f"infusor run: {spec.device} is latched ({latch.reason}); "
+            f"infusor run: {spec.device} is latched ({spelt_out(latch.reason)}); "
             f"infusor estop --device {spec.device} --reset clears it\n"
         )
-        return ENDED_BADLY
+        return ENDED_BADLY, None
     ended = _live(spec)
     report = report_beside(ended.log)
     _tell(arguments, ended, report)
-    good = ended.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
-    return DONE if good else ENDED_BADLY
+    return DONE if ended.report.good else ENDED_BADLY, ended.log
 
 
 def _live(spec: LiveSpec) -> Ended:
@@ -137,6 +141,8 @@ def _operator(choice: str, seed: int) -> Operator:
     import random  # noqa: PLC0415 - one seeded stream for the people of this run
 
     if choice == "prompt":
+        if sys.stdin is None or sys.stdin.closed:
+            raise Usage("--operator prompt: there is no input to read answers from")
         return PromptOperator()
     return make_operator(choice)(random.Random(f"{seed}:people").random)  # noqa: S311 - no secret
 
@@ -164,7 +170,7 @@ def _mqtt(choice: str | None) -> tuple[MqttAddress, tuple[str, ...]]:
     try:
         return parse_mqtt_url(text, os.environ), warnings
     except MqttUrlError as error:
-        raise Usage(f"--mqtt {error}") from error
+        raise Usage(str(error)) from error
 
 
 # --- afterwards -------------------------------------------------------------------------------------
@@ -193,4 +199,4 @@ def _tell(arguments: argparse.Namespace, ended: Ended, page: Path | None) -> Non
         f"{NOTICE}\n"
     )
     for warning in report.warnings:
-        sys.stderr.write(f"{warning}\n")
+        sys.stderr.write(f"{spelt_out(warning)}\n")

@@ -7,6 +7,7 @@ reads the runner and changes nothing.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TextIO
@@ -90,7 +91,7 @@ class Screen(Observer):
 
     def open(self) -> None:
         """Say what this is; from now on, draw."""
-        self._console.print(Text(f"infusor: {NOTICE}", style="bold"))
+        self.say(f"infusor: {NOTICE}", "bold")
         if self.is_live:
             self._live = Live(console=self._console, auto_refresh=False, transient=True)
             self._live.start()
@@ -98,12 +99,14 @@ class Screen(Observer):
     def close(self) -> None:
         """Leave the terminal as it was.  Idempotent."""
         if self._live is not None:
-            self._live.stop()
+            with contextlib.suppress(OSError):
+                self._live.stop()
             self._live = None
 
     def say(self, text: str, style: str = "") -> None:
-        """One line that stays."""
-        self._console.print(Text(plain(text), style=style))
+        """One line that stays.  A terminal that has gone shows nothing, and that is all it does."""
+        with contextlib.suppress(OSError):
+            self._console.print(Text(plain(text), style=style))
 
     def typed(self, text: str) -> None:
         """What stands on the input line."""
@@ -111,8 +114,15 @@ class Screen(Observer):
 
     def draw(self, runner: Runner) -> None:
         """Show how things stand now."""
-        if self._live is not None:
+        if self._live is None:
+            return
+        try:
             self._live.update(self._panel(runner), refresh=True)
+        except OSError:
+            pass  # the terminal has gone
+        except Exception as error:  # noqa: BLE001 - a picture that cannot be drawn must end no visit
+            self.close()
+            self.say(f"the live view is gone, lines go on: {error!r}", "yellow")
 
     # --- what happens -------------------------------------------------------------------------------
 
@@ -168,7 +178,7 @@ class Screen(Observer):
         if self._prompt is not None:
             parts.append(self._question(self._prompt))
         title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"
-        return Panel(Group(*parts), title=title, subtitle=NOTICE, title_align="left")
+        return Panel(Group(*parts), title=Text(plain(title)), subtitle=NOTICE, title_align="left")
 
     def _state(self, runner: Runner) -> RenderableType:
         phase = phase_of(runner)
@@ -211,5 +221,5 @@ class Screen(Observer):
         question = prompt.current
         head = question.text if question else ""
         return Group(
-            Text(head, style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
+            Text(plain(head), style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
         )

@@ -32,6 +32,8 @@ class WorldChild:
     async def end(self) -> None:
         """The world has ended when this returns; its pump is gone with it.  Idempotent."""
         self.vitals.close()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.terminate()
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(END_S * speed_of(loop)):

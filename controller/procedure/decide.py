@@ -85,6 +85,7 @@ PHASES: Mapping[State, Phase] = {
     State.FAULT: ENDED,
 }
 
+_LATCHED = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
 _BEFORE_DRUG = frozenset({State.PREPARING, State.SELF_TEST, State.BASELINE})
 
 
@@ -240,7 +241,8 @@ def _command_ended(draft: Draft, event: CommandEnded) -> None:
     if delivery is not None:
         start_answered(draft, delivery, event)
     elif event.what == "DisarmGate":
-        if result.ending not in (Ending.ACCEPTED, Ending.DONE):
+        latched = draft.state in _LATCHED  # the gate is closed by the latch already
+        if result.ending not in (Ending.ACCEPTED, Ending.DONE) and not latched:
             draft.refuse(event.what, result.reason or result.ending.name.lower())
     elif not awaited or pending is None:
         draft.refuse(event.what, "no command of this id is open")
@@ -313,22 +315,25 @@ def _stop_confirmed(draft: Draft) -> None:
 
 
 def _stop_unconfirmed(draft: Draft, why: str) -> None:
-    """A pump that may still run is a fault, unless the cable is out: then its dead-man bounds it."""
+    """A pump that may still run is a fault, unless the cable is out: then its dead-man bounds it.
+
+    Under the latch it is an alarm and no more: the stop goes on until it is confirmed, or until the
+    runner gives it up, which ends the visit.
+    """
     draft.cancel_timer(STOP_TIMER)
     draft.record("stop", confirmed=False, why=why)
     text = f"the stop is not confirmed: {why or 'the counters did not stand still'}"
     draft.raise_alarm("stop_unconfirmed", text)
-    latched = draft.state in (State.EMERGENCY_STOPPED, State.FAULT)
+    if draft.state in _LATCHED:
+        return
     pump = draft.visit.pump
     unplugged = not pump.link_up or bool(pump.alarms & PumpAlarm.LINK_LOST)
-    if latched:
-        draft.pump(stopping=False)
-    elif draft.state in CLOSED or not unplugged:
+    if draft.state in CLOSED or not unplugged:
         draft.fail(text)
 
 
 def _failed(draft: Draft, why: str) -> None:
-    if draft.state in (State.EMERGENCY_STOPPED, State.FAULT):
+    if draft.state in _LATCHED:
         draft.refuse("Failed", f"stopped already: {why}")
     else:
         draft.fail(why)

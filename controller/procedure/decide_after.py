@@ -255,6 +255,8 @@ def _unfit(draft: Draft) -> str:
 
 
 def _why_not_discharged(draft: Draft, said: Said) -> str:
+    if draft.visit.pump.stopping:
+        return "the pump's stop is not confirmed: it may still run"
     if said.answer.choice == "not_yet":
         return f"not yet, says {said.by or 'unknown'}"
     if said.answer.values["escort_present"] < 1.0:
@@ -326,6 +328,8 @@ def closed_progressed(draft: Draft) -> None:
         reason=draft.visit.chart.end_reason,
         delivered_mg=account.delivered.mass_at(conc).mg,
         delivered_ml=account.delivered.ml,
+        counted_mg=account.volume_counted.mass_at(conc).mg,
+        counted_ml=account.volume_counted.ml,
         **scores,
     )
     draft.do(Finish(outcome))

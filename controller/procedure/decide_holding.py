@@ -14,7 +14,7 @@ from controller.procedure.effects import AcknowledgeAlarms
 from controller.procedure.phase import Phase
 from controller.procedure.questions import Question
 from controller.procedure.table import CLOSED, State, Trigger
-from controller.procedure.visit import Status, Visit
+from controller.procedure.visit import Kind, Status, Visit
 
 _RESUMED = {
     None: "",
@@ -23,8 +23,6 @@ _RESUMED = {
     Trigger.RESUME_INFUSING: "resume asks to confirm what is left, ",
 }
 RESUME_TIMER = "resume"
-RESUME_S = 60.0
-"""How long resuming may wait for acknowledgement, self-test and the settled count [design]."""
 
 _NOT_BY_RESUMING = ("vitals_", "ventilation_", "pump_", "link_lost", "near_empty", "empty")
 """Conditions that end by themselves; every other one ends when a person decides to go on."""
@@ -35,6 +33,9 @@ _AFTER_DRUG = CLOSED | {State.RESCUE, State.RECOVERING, State.HOLDING}
 def resume_target(visit: Visit) -> tuple[Trigger | None, str]:
     """Where resuming leads from here, or None and why it is not possible."""
     chart, account, origin = visit.chart, visit.account, visit.chart.hold_origin
+    if _unprepared(visit):
+        done, items = chart.checked, len(visit.plan.checklist)
+        return None, f"only {done} of the {items} items of the checklist were answered; begin anew"
     if chart.rescued:
         return None, f"{visit.plan.drug} delivery is over after {visit.plan.distress}"
     if origin is None or origin in _AFTER_DRUG:
@@ -51,6 +52,18 @@ def resume_target(visit: Visit) -> tuple[Trigger | None, str]:
     return Trigger.RESUME_INFUSING, ""
 
 
+def _unprepared(visit: Visit) -> bool:
+    """Whether the controller died before the checklist was complete: there is no visit to go on with."""
+    return visit.chart.checked < len(visit.plan.checklist) and not visit.account.any_started
+
+
+def _choices(visit: Visit, *, resumable: bool) -> tuple[str, ...]:
+    if _unprepared(visit):
+        return ("abort",)
+    ends = ("recover", visit.plan.distress, "abort")
+    return ("resume", *ends) if resumable else ends
+
+
 def _entered(draft: Draft, previous: State) -> None:
     del previous
     _ask(draft, "")
@@ -59,14 +72,13 @@ def _entered(draft: Draft, previous: State) -> None:
 def _ask(draft: Draft, note: str) -> None:
     visit = draft.visit
     target, why = resume_target(visit)
-    resumable = target is not None
-    distress = visit.plan.distress
-    choices = (*(("resume",) if resumable else ()), "recover", distress, "abort")
+    choices = _choices(visit, resumable=target is not None)
     lines = [f"Holding: {visit.chart.hold_reason}", f"delivered so far: {visit.account.delivered}"]
     if target is Trigger.RESUME_INFUSING:
-        lines.append(f"remaining of the infusion: {infusion_left(visit)}")
+        lines.append(f"remaining of the infusion: {_remaining(visit)}")
     lines += [f"cannot be resumed: {why}"] if why else []
     lines += [note] if note else []
+    distress = visit.plan.distress
     left = visit.entered_at + visit.plan.times.holding_answer_s - draft.now
     draft.ask(
         "holding",
@@ -76,6 +88,15 @@ def _ask(draft: Draft, note: str) -> None:
         "visit; without an answer recovery begins.",
         expires_after_s=max(0.0, left),
     )
+
+
+def _remaining(visit: Visit) -> str:
+    """What is left, as far as it is known: a person decides on this line."""
+    if visit.pump.stopping:
+        return "counted once the pump is seen to stand still"
+    if not any(d.kind is Kind.INFUSION for d in visit.account.deliveries):
+        return "all of it; nothing has been started"
+    return str(infusion_left(visit))
 
 
 def _answered(draft: Draft, said: Said) -> None:
@@ -101,7 +122,7 @@ def _resume_wanted(draft: Draft, said: Said) -> None:
     draft.record("holding", choice="resume", by=said.by or "unknown")
     draft.chart(resuming=True, acknowledged=False)
     draft.clear_alarm("self_test")
-    draft.start_timer(RESUME_TIMER, RESUME_S)
+    draft.start_timer(RESUME_TIMER, draft.visit.bounds.resume_s)
     _progressed(draft)
 
 
@@ -180,8 +201,11 @@ def _not_resumed(draft: Draft, why: str) -> None:
 
 
 def _expired(draft: Draft, question: Question) -> None:
-    text = "holding was not answered: recovery begins"
     draft.refuse(question.kind, "expired")
+    if _unprepared(draft.visit):
+        draft.abort("the checklist was not complete")
+        return
+    text = "holding was not answered: recovery begins"
     draft.raise_alarm("unanswered", text)
     draft.go(Trigger.RECOVER)
 

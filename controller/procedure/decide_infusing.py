@@ -93,7 +93,8 @@ def _by_rule(visit: Visit, now: float) -> RuleResult:
             rule.duration,
             ideal=plan.limits.ideal_weight,
         )
-    if visit.chart.interrupted or visit.chart.response_at is None:
+    untimed = any(d.status in MOVED and d.started_at is None for d in account.deliveries)
+    if untimed or visit.chart.response_at is None:
         why = "rule hold_effect: the times of the test doses were lost with the controller"
         return RuleResult(Mass(0), (why,))
     doses = [

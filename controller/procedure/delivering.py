@@ -32,9 +32,6 @@ from controller.procedure.visit import Delivery, Kind, Pending, Status, Visit
 from firmware_bridge.messages import Ending, Result
 from firmware_bridge.quantities import Duration
 
-CONFIRM_S = 30.0
-"""How long a confirmation may be given after it was asked for."""
-
 CEILING_TIMER = "ceiling"
 _BOLUS_CEILING_PCT = 110
 _NEXT = {
@@ -88,7 +85,7 @@ def propose(
         proposed=Answer("confirm"),
         soft=soft,
         token=token,
-        expires_after_s=CONFIRM_S,
+        expires_after_s=draft.visit.bounds.confirm_s,
     )
 
 

@@ -204,14 +204,17 @@ class Draft:
             self.change(pending=None)
 
     def stop(self, why: str) -> None:
-        """Stop the pump; what it was delivering has ended, its final count is open until confirmed."""
+        """Stop the pump; what it was delivering has ended, its final count is open until confirmed.
+
+        A bridge that cannot be reached cannot be told to close its gate either: losing us closed it.
+        """
         last = self.visit.account.last
         if last is not None and last.status in _AFTER_STOP:
             status = _AFTER_STOP[last.status]
             self.delivery(replace(last, status=status, ended_at=self.now))
         self.pump(stopping=True, stopped_at=None)
         self.do(StopPump(self.new_id(), why))
-        if self.visit.account.deliveries:
+        if self.visit.account.deliveries and self.visit.pump.link_up:
             self.do(DisarmGate(self.new_id()))
         self.start_timer(STOP_TIMER, self.visit.bounds.stop_s)
 
@@ -250,10 +253,16 @@ class Draft:
         self.go(Trigger.ANXIETY)
 
     def abort(self, reason: str) -> None:
-        """End the visit; a pump that was ever told to deliver is stopped."""
+        """End the visit; a pump that was ever told to deliver is stopped, and the end waits for that.
+
+        A stop that nobody waits for any more, given up while the cable was out, is waited for again.
+        """
         self.record("aborting", reason=reason, state=self.state.value)
         self.chart(end_reason=reason)
-        if self.visit.account.deliveries and not self.visit.pump.stopping:
+        if self.visit.pump.stopping:
+            if STOP_TIMER not in self.visit.deadlines:
+                self.start_timer(STOP_TIMER, self.visit.bounds.stop_s)
+        elif self.visit.account.deliveries:
             self.stop(reason)
         self.go(Trigger.ABORT)
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from math import isfinite
 from typing import TypeGuard
 
 from controller.procedure.table import State
@@ -27,11 +26,13 @@ class Interrupted:
     """The first event of a visit whose controller died: what the log says, what the pump says.
 
     ``pump`` is the first reading after the bridge's own STOP; None when the pump's counter cannot be
-    trusted to belong to the last delivery (reset, replaced, unreadable).
+    trusted to belong to the last delivery (reset, unreadable).  ``same_pump`` is whether it is the one
+    that passed the self-test; None where nothing says so.
     """
 
     recovered: Recovered
     pump: Snapshot | None = None
+    same_pump: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +187,28 @@ Event = (
 )
 
 
-_NOT_VITALS = ("seq", "t_s", "invalid", "signs", "model")
+_NOT_VITALS = frozenset({"seq", "t_s", "invalid", "signs", "model"})
+
+SIGNS = frozenset(
+    {
+        "dissociation_pct",
+        "pain_fall_cm",
+        "anxious",
+        "sedated",
+        "rousable",
+        "toxicity",
+        "toxicity_stage",
+    }
+)
+"""What may be seen at the bedside; a closed list, because it goes into records beside keys of ours."""
+
+MODEL_MAX = 16
+"""Concentrations taken of a line; the simulated patient has at most seven."""
+
+NUMBER_MAX = 1e15
+"""No vital sign and no concentration is as large, in any unit; what is, is no number to anybody."""
+
+_MODEL_KEY = re.compile(r"[a-z_]{1,40}_ng_ml")
 
 
 def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
@@ -195,17 +217,32 @@ def vitals_arrived(raw: Mapping[str, object]) -> VitalsArrived:
     A value named in ``raw["invalid"]`` is dropped too, so that it reads as missing, never as 0.
     """
     named = raw.get("invalid")
-    invalid = named if isinstance(named, list | tuple) else ()
-    dropped = {*_NOT_VITALS, *(name for name in invalid if isinstance(name, str))}
-    sample = {k: float(v) for k, v in raw.items() if k not in dropped and _is_number(v)}
+    dropped = _NOT_VITALS
+    if named and isinstance(named, list | tuple):
+        dropped = dropped.union(name for name in named if isinstance(name, str))
+    sample = {k: float(v) for k, v in raw.items() if k not in dropped and is_number(v)}
     seq = raw.get("seq")
     signs = raw.get("signs")
-    plain = {k: v for k, v in signs.items() if _is_sign(v)} if isinstance(signs, Mapping) else {}
+    known = signs if isinstance(signs, Mapping) else {}
+    plain = {key: known[key] for key in known if key in SIGNS and _is_sign(known[key])}
     return VitalsArrived(sample, seq if isinstance(seq, int) else -1, plain)
 
 
-def _is_number(value: object) -> TypeGuard[float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
+def concentrations(raw: Mapping[str, object]) -> dict[str, float]:
+    """What a line of a simulated monitor says of its model, for display: ng/mL, and nothing else."""
+    model = raw.get("model")
+    found = model.items() if isinstance(model, Mapping) else ()
+    named = [(k, float(v)) for k, v in found if _is_concentration(k) and is_number(v)]
+    return dict(named[:MODEL_MAX])
+
+
+def _is_concentration(key: object) -> bool:
+    return isinstance(key, str) and _MODEL_KEY.fullmatch(key) is not None
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Whether a value of a line is a finite number; a flag is none, hence the exact types."""
+    return (type(value) is float or type(value) is int) and -NUMBER_MAX <= value <= NUMBER_MAX
 
 
 _WORD = re.compile(r"[a-z_]{0,32}", re.ASCII)
@@ -213,4 +250,4 @@ _WORD = re.compile(r"[a-z_]{0,32}", re.ASCII)
 
 def _is_sign(value: object) -> TypeGuard[float | bool | str]:
     word = isinstance(value, str) and _WORD.fullmatch(value) is not None
-    return word or isinstance(value, bool) or _is_number(value)
+    return word or isinstance(value, bool) or is_number(value)

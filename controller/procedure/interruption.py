@@ -12,7 +12,7 @@ from controller.procedure.delivering import record_delivered
 from controller.procedure.draft import VITALS_TIMER, Draft
 from controller.procedure.events import Interrupted
 from controller.procedure.table import State, Trigger
-from controller.procedure.visit import Account, Delivery, Status
+from controller.procedure.visit import Account, Delivery, Status, uncounted
 from firmware_bridge.messages import PumpState, Snapshot
 from firmware_bridge.quantities import Volume
 
@@ -26,6 +26,10 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
     """Enter holding with the account the log gives, corrected by what the pump says."""
     known = event.recovered
     deliveries = tuple(_ended(d, draft.now) for d in known.deliveries)
+    pump, unknown = event.pump, "what the pump delivered is not known"
+    if event.same_pump is False:
+        deliveries, pump = uncounted(deliveries), None
+        unknown = f"{unknown}: another pump answers"
     draft.change(
         account=Account(draft.visit.plan.concentration, deliveries),
         next_id=max(known.next_id, draft.visit.next_id),
@@ -35,6 +39,7 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
     draft.chart(
         started=True,
         interrupted=True,
+        checked=known.checked,
         hold_reason="interrupted",
         hold_origin=origin,
         response=known.response,
@@ -45,9 +50,12 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
         sign=known.sign,
     )
     draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)
-    _reconcile(draft, event.pump)
+    counts = _counts(draft, pump)
+    _reconcile(draft, pump, unknown)
     draft.record("interrupted", state=known.state.value, origin=(origin or known.state).value)
-    draft.raise_alarm("interrupted", "the controller was interrupted")
+    text = f"the controller was interrupted in {known.state.value.replace('_', ' ')}{counts}"
+    text += "; another pump answers than before" if event.same_pump is False else ""
+    draft.raise_alarm("interrupted", text)
     if known.state is State.EMERGENCY_STOPPED:
         draft.emergency_stop("an earlier run")
     elif known.state is State.FAULT:
@@ -64,13 +72,23 @@ def _ended(delivery: Delivery, now: float) -> Delivery:
     return replace(delivery, started_at=None, ended_at=now)
 
 
-def _reconcile(draft: Draft, pump: Snapshot | None) -> None:
+def _counts(draft: Draft, pump: Snapshot | None) -> str:
+    """What log and pump say about the delivery that was cut short, in words; empty if none was."""
+    last = draft.visit.account.last
+    if last is None or last.status not in _OPEN_ENDS:
+        return ""
+    known = pump is not None and pump.state is not PumpState.UNKNOWN
+    said = f"the pump {pump.infused}" if pump is not None and known else "the pump nothing"
+    return f"; of {last.volume} the log says {last.delivered}, {said}"
+
+
+def _reconcile(draft: Draft, pump: Snapshot | None, unknown: str) -> None:
     last = draft.visit.account.last
     if last is None or last.status not in _OPEN_ENDS:
         return
     if pump is None or pump.state is PumpState.UNKNOWN or last.programmed_volume is None:
         record_delivered(draft, replace(last, status=Status.UNCERTAIN))
-        _disagree(draft, "what the pump delivered is not known")
+        _disagree(draft, unknown)
         return
     log, reported = last.delivered, pump.infused
     allowed = max(AGREE.nl, max(log.nl, reported.nl) // 100)

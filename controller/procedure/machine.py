@@ -37,19 +37,21 @@ class Procedure:
             queued=False,
             send_event=False,
         )
+        self._state = initial
 
     @property
     def state(self) -> State:
         """Where the visit stands."""
-        return State(self._machine.state)
+        return self._state
 
     def fire(self, trigger: Trigger) -> State:
         """Move along ``trigger``; returns the state left.  Raises `IllegalTrigger`, moving nothing."""
-        previous = self.state
+        previous = self._state
         try:
             self._machine.trigger(trigger.value)
         except MachineError as error:
             raise IllegalTrigger(previous, trigger) from error
+        self._state = State(self._machine.state)
         return previous
 
 

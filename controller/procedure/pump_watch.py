@@ -24,6 +24,10 @@ RECORD_STEP = Volume(20_000)
 NEAR_EMPTY_PCT = 10
 """Of the loaded volume: enough to be told of in time at any rate of the shipped procedures [design]."""
 
+DIGIT = Volume(10_000)
+"""The coarsest step of a counter of four digits up to 99 mL: at a tenth of a millilitre an hour it
+stands still for minutes."""
+
 _FATAL = PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.IDENTITY_CHANGED
 _LATCHED = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
 """Where the latch of the pump side is our own doing, and no news."""
@@ -98,9 +102,10 @@ def supply(visit: Visit, more: Volume = Volume(0)) -> str:
 
 
 def _counted(visit: Visit, infused: Volume) -> Visit:
-    account = visit.account
-    last = replace(account.deliveries[-1], delivered=infused)
-    return replace(visit, account=Account(account.concentration, (*account.deliveries[:-1], last)))
+    *before, last = visit.account.deliveries
+    counted = replace(last, delivered=infused)
+    account = Account(visit.account.concentration, (*before, counted))
+    return visit.with_news(account=account)
 
 
 def booted(draft: Draft, boot_id: int) -> None:
@@ -195,10 +200,11 @@ def _reached(draft: Draft, counted: Delivery) -> None:
 
 
 def _off_pace(running: Delivery, infused: Volume, now: float, slack_s: float) -> bool:
-    """Whether counter and clock disagree by more than 10 % and the slack of a report."""
+    """Whether counter and clock disagree by more than 10 %, the slack of a report and one digit."""
     rate = running.programmed_rate or running.rate
     expected = running.estimated(now).nl
-    return abs(infused.nl - expected) > expected // 10 + int(rate.nl_h * slack_s / 3_600)
+    late = int(rate.nl_h * slack_s / 3_600)
+    return abs(infused.nl - expected) > expected // 10 + late + DIGIT.nl
 
 
 def _pace(draft: Draft, running: Delivery) -> None:

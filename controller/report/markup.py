@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from html import escape
 
-from controller.wording import clean
+from controller.plain_text import spelt_out
 
 VOID = frozenset({"meta", "br", "hr", "col"})
 
@@ -43,7 +43,7 @@ def _child(child: Child | Iterable[Child]) -> str:
     if isinstance(child, Html):
         return str(child)
     if isinstance(child, str):
-        return escape(clean(child), quote=False)
+        return escape(spelt_out(child), quote=False)
     return "".join(_child(one) for one in child)
 
 
@@ -53,7 +53,7 @@ def _attribute(key: str, value: Attribute) -> str:
     name = "viewBox" if key == "view_box" else key.rstrip("_").replace("_", "-")
     if value is True:
         return f" {name}"
-    text = short(value) if isinstance(value, int | float) else clean(value)
+    text = short(value) if isinstance(value, int | float) else spelt_out(value)
     return f' {name}="{escape(text)}"'
 
 

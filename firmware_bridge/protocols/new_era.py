@@ -192,15 +192,16 @@ class NewEra:
         if self._wire.safe:
             yield from self._settings.safe_time(REST_S)
 
-    def restore(self) -> Program[Sequence[str]]:
+    def restore(self, *, keep_count: bool = False) -> Program[Sequence[str]]:
         """What this session changed is as `connect` found it, basic mode included.
 
+        With ``keep_count`` all but the diameter, which clears both counters when it changes.
         Returns one line for each setting, failures included.  Raises `PumpRefused` unless the pump is
         stopped; `NoAnswer`.
         """
         self._mounted = self._target = self._unit = None
         yield from self._counters_at_rest("restore", patient=True)
-        return (yield from self._settings.restore())
+        return (yield from self._settings.restore(keep_count=keep_count))
 
     def _counters_at_rest(self, what: str, *, patient: bool = False) -> Program[Counters]:
         """The counters of a pump that is stopped, neither running nor paused; else `PumpRefused`."""

@@ -153,14 +153,15 @@ class Settings:
             self.found["SAF"] = "0"
             self._changed.add("SAF")
 
-    def restore(self) -> Program[list[str]]:
+    def restore(self, *, keep_count: bool = False) -> Program[list[str]]:
         """What was changed is as it was found; returns one line for each, failures included.
 
+        ``keep_count``: but for the diameter, because a pump whose diameter changes forgets its count.
         Raises `NoAnswer` when the pump no longer answers.
         """
         report: list[str] = []
         if self._changed & {*_IN_PHASE, _END_FUNCTION, "PHN"}:
-            yield from self._restore_phases(report)
+            yield from self._restore_phases(report, keep_count=keep_count)
         for mnemonic in ("PF", "TRG"):
             yield from self._put_back(mnemonic, report)
         if "SAF" in self._changed and "SAF" in self.found:
@@ -169,12 +170,15 @@ class Settings:
         self._changed.clear()
         return report
 
-    def _restore_phases(self, report: list[str]) -> Program[None]:
+    def _restore_phases(self, report: list[str], *, keep_count: bool) -> Program[None]:
         if _END_FUNCTION in self._changed:
             yield from self._wire.set(f"PHN{END_PHASE}")
             yield from self._put_back("FUN", report, key=_END_FUNCTION)
         yield from self._wire.set(f"PHN{PHASE}")
-        yield from self._put_back("DIA", report)  # first: it sets the default volume unit
+        if not keep_count:
+            yield from self._put_back("DIA", report)  # first: it sets the default volume unit
+        elif "DIA" in self._changed:
+            report.append(f"not DIA {self.found['DIA']}, which would clear the count")
         for mnemonic in _IN_PHASE:
             yield from self._put_back(mnemonic, report)
         yield from self._wire.set(

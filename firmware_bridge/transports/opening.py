@@ -79,6 +79,14 @@ def _close_late(opening: asyncio.Future[None], device: BlockingPort) -> None:
         device.close()
 
 
+def is_numbered_terminal(port: str) -> bool:
+    """Whether ``port`` is a pseudo-terminal by its number: once closed, that number is anybody's next.
+
+    A link to one is not: it names the device, and is pointed anew when that comes back.
+    """
+    return port.startswith("/dev/pts/") and not os.path.islink(port)  # noqa: PTH114 - as the rest here
+
+
 def is_hardware(port: str) -> bool:
     """False for a pseudo-terminal and for loopback; whatever cannot be told counts as hardware."""
     if port.lower().startswith(("socket://", "rfc2217://")):

@@ -241,7 +241,8 @@ class LineDialect:
     def disown(self) -> None:
         """Nothing in this pump outlives a session."""
 
-    def restore(self) -> Program[Sequence[str]]:
+    def restore(self, *, keep_count: bool = False) -> Program[Sequence[str]]:
+        del keep_count  # none of its settings has anything to do with its count
         yield from self._ask("RESTORE")
         return ["settings"]
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError
+from firmware_bridge.errors import BridgeError, ConfigurationError, LinkError, PortGone
 from firmware_bridge.estop import running, stop_all
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.messages import Arm, Configure, Ending, PumpAlarm, Result, Run, Snapshot
-from firmware_bridge.process import settings_from
+from firmware_bridge.process import _Port, settings_from
 from firmware_bridge.protocols.pumplink_endpoint import Numbered
 from firmware_bridge.protocols.pumplink_host import Heard, HostSession
 from firmware_bridge.quantities import Concentration, Duration, Rate, Volume
@@ -288,3 +288,17 @@ async def test_a_loop_that_is_blocked_is_stopped_for_by_the_watchdog(
     await asyncio.sleep(0.1)
     assert "blocked for 0.3 s" in watched.faults[0]
     watchdog.stop()
+
+
+async def test_a_numbered_terminal_that_has_gone_is_not_opened_again() -> None:
+    """Its number is the next terminal's: whoever opens one finds no STOP in it."""
+    master, slave = os.openpty()
+    name = os.ttyname(slave)
+    told = ["--fd", "0", "--pump", f"new-era:{name}", "--device", "d"]
+    port = _Port(settings_from(told), asyncio.get_running_loop())
+    transport = await port.open()
+    transport.close()
+    with pytest.raises(PortGone, match="another terminal's by now"):
+        await port.open()
+    os.close(master)
+    os.close(slave)

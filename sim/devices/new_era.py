@@ -11,6 +11,7 @@ For bench and simulation only: it stands in for a pump that is connected to nobo
 from __future__ import annotations
 
 import copy
+import re
 
 from sim.devices import new_era_faults
 from sim.devices.base import NS_PER_S, FaultValue, Reply, to_ns, to_s_up
@@ -39,6 +40,7 @@ FIRMWARE = "V3.928"
 ALARM_RESET = "R"
 ALARM_TIMEOUT = "T"
 
+_ADDRESS = re.compile("[0-9]{1,2}")
 _DIGITS = frozenset("0123456789")
 _SYSTEM = "*"
 
@@ -226,12 +228,18 @@ class NewEraPump:
             self._answer(replies, BAD_PACKET)
         elif _SYSTEM not in text:
             self._addressed(text, 2, replies)
-        elif text[0] == _SYSTEM:
-            self._command(text[1:], replies)
         else:
-            for part in text.split(_SYSTEM):
-                if part:
-                    self._addressed(part, 1, replies)
+            self._starred(text, replies)
+
+    def _starred(self, text: str, replies: list[Reply]) -> None:
+        """A system command, before which some hosts put an address all the same; or a burst."""
+        before, _, after = text.partition(_SYSTEM)
+        if not before or (_ADDRESS.fullmatch(before) and after[:1].isalpha()):
+            self._command(after, replies)
+            return
+        for part in text.split(_SYSTEM):
+            if part:
+                self._addressed(part, 1, replies)
 
     def _addressed(self, text: str, digits: int, replies: list[Reply]) -> None:
         """Obey what is for this address; no address is address 0."""

@@ -84,16 +84,16 @@ def _diameter(program: Program, argument: str) -> str:
 
 
 def _rate(program: Program, argument: str) -> str:
-    run, phase = program.state.run, program.phase
+    run, phase, rated = program.state.run, program.phase, program.rated
     if not argument:
-        return _number(program, phase.rate) + phase.rate_unit
+        return _number(program, rated.rate) + rated.rate_unit
     match = _RATE.fullmatch(argument)
     if match is None or argument == "C":
         raise Refusal(UNKNOWN)
-    value = _parsed(program, match[1]) if match[1] else phase.rate
-    unit = match[2] or phase.rate_unit
+    value = _parsed(program, match[1]) if match[1] else rated.rate
+    unit = match[2] or rated.rate_unit
     if run.running:
-        if run.status == "X" or unit != phase.rate_unit or phase.function != "RAT":
+        if run.status == "X" or unit != rated.rate_unit or phase.function != "RAT":
             raise Refusal(NOT_NOW)
         _refuse_at_phase_start(program)
     slowest, fastest = rate_limits_nl_h(program.state.settings.diameter)

@@ -65,6 +65,14 @@ class Program:
         number = run.phase if run.running else self.state.settings.selected
         return self.state.settings.phases[number - 1]
 
+    @property
+    def rated(self) -> Phase:
+        """The phase whose rate holds: a running one that was never given any goes on at the last."""
+        run, phase = self.state.run, self.phase
+        if run.status in "IW" and not phase.rate and run.rate_phase:
+            return self.state.settings.phases[run.rate_phase - 1]
+        return phase
+
     def require_still(self) -> None:
         """Raises `Refusal` ``?NA`` while the program executes."""
         if self.state.run.running:
@@ -91,7 +99,7 @@ class Program:
         if phase is None and run.status == "P":
             self._resume()
             return
-        run.rate_nl_h = 0
+        run.rate_phase = 0
         self._enter(1 if phase is None else phase, began_ns=-1)
 
     def pause_or_stop(self) -> None:
@@ -125,7 +133,7 @@ class Program:
         run, settings = self.state.run, self.state.settings
         run.withdrawing = self._withdrawing(settings.phases[settings.selected - 1])
         self.end()
-        run.status = "X"
+        run.status, run.phase = "X", settings.selected
         fastest = int(rate_limits_nl_h(settings.diameter)[1])
         self.mechanics.start(-fastest if run.withdrawing else fastest)
 
@@ -230,16 +238,16 @@ class Program:
     def _drive(self, phase: Phase) -> None:
         """The motor runs this rate phase, for what its target leaves."""
         run, settings = self.state.run, self.state.settings
-        rate = phase.rate_nl_h or run.rate_nl_h
+        run.status = "W" if run.withdrawing else "I"
+        run.rate_phase = run.phase if phase.rate else run.rate_phase
+        rate = self.rated.rate_nl_h
         slowest, fastest = rate_limits_nl_h(settings.diameter)
         if not slowest <= rate <= fastest:
             self._fail(ALARM_PROGRAM)
             return
-        run.rate_nl_h = rate
         target = settings.target_parts(phase)
         moved = self.mechanics.moved_parts - run.began_parts
         left = max(0, target - moved) if target else None
-        run.status = "W" if run.withdrawing else "I"
         self.mechanics.start(-rate if run.withdrawing else rate, left)
 
     def _resume(self) -> None:

@@ -73,8 +73,8 @@ class Run:
     began_parts: int = 0
     """What the motor had moved when this phase began; its target counts from here."""
     withdrawing: bool = False
-    rate_nl_h: int = 0
-    """The last rate a phase ran at, for a phase that was never given one of its own."""
+    rate_phase: int = 0
+    """The last phase that ran with a rate of its own, for one that was never given any; 0 for none."""
     wait_ns: int | None = None
     """End of a timed pause, or what was left of it when the program was paused."""
     phase_began_ns: int = -1

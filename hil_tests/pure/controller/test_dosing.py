@@ -18,7 +18,6 @@ from controller.dosing import (
     remainder,
 )
 from controller.effect_model import (
-    CARDIOVASCULAR_HALF_LIFE_MIN,
     Dose,
     effect_site,
     holding_dose_mg,
@@ -29,6 +28,9 @@ from firmware_bridge.quantities import Concentration, Duration, Mass, Rate, Volu
 
 TEN = Concentration.from_mg_ml(10)
 SPAN = Duration.from_min(45)
+CARDIOVASCULAR_HALF_LIFE_MIN = 2.28
+"""Kamp 2021, BJA 127:23: the site that the checkpoints were printed for."""
+
 P1 = [Dose(0, 60, 10)]
 P2 = [Dose(0, 2_400, 35)]
 P3 = [Dose(0, 2_700, 40)]

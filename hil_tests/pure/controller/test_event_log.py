@@ -94,6 +94,19 @@ def test_records_are_numbered_without_gaps_and_sealed() -> None:
     assert json.loads(storage.contents().splitlines()[-1])["h"] == log.h
 
 
+def test_nothing_follows_the_footer() -> None:
+    storage = MemoryStorage()
+    log = start(storage)
+    assert (log.sealed, log.writable) == (False, True)
+    footer = log.seal({"outcome": "completed"})
+    h = log.h
+    assert (log.sealed, log.writable) == (True, False)
+    assert log.append("sample", {"hr_bpm": 70.0}, sync=False) == footer
+    assert log.seal({"outcome": "fault"}) == footer
+    assert (log.last_seq, log.h) == (footer, h)
+    assert event_log.verify(storage.contents()).sealed
+
+
 def test_waiting_for_a_record_in_virtual_time_needs_no_task_switch() -> None:
     storage = MemoryStorage()
     log = start(storage)

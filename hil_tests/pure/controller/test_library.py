@@ -201,6 +201,14 @@ def test_midazolam_changes_at_sixty(age: int, first: float, total: float) -> Non
     assert rescue.proposed <= rescue.first
 
 
+def test_the_step_from_sixty_on_is_the_one_in_the_file() -> None:
+    raw = (files("controller") / "data" / "drug_library.toml").read_bytes()
+    before, _, band = raw.rpartition(b"step_max = 1.0")
+    other = parse_library(before + b"step_max = 0.7" + band)
+    assert LIBRARY.rescue("ketamine", age_years=60, weight_kg=70).step == 1.0
+    assert other.rescue("ketamine", age_years=60, weight_kg=70).step == 0.7
+
+
 def test_vitals_limits_are_in_the_library() -> None:
     holds = {v.key: (v.low, v.for_s) for v in KETAMINE.vitals if v.action == "hold"}
     assert holds["spo2_pct"] == (90.0, 15.0)

@@ -134,6 +134,27 @@ async def test_closing_voids_what_waits_and_lets_nothing_leave_later() -> None:
     assert desk.voided == [(1, "the controller is closing")]
 
 
+async def test_a_command_that_cannot_be_sent_voids_the_rest_and_is_told() -> None:
+    desk = Desk()
+    told: list[str] = []
+    desk.outbox.attach(told.append)
+
+    def breaks() -> None:
+        raise RuntimeError("no such frame")
+
+    desk.outbox.put(1, breaks, lambda _: None)
+    desk.put(2)
+    await desk.disk.reach(2)
+    assert told == ["sending a command failed: RuntimeError: no such frame"]
+    assert desk.sent == []
+    assert desk.voided == [(2, told[0])]
+    desk.put(3)
+    await desk.disk.reach(3)
+    assert desk.sent == [
+        3
+    ]  # whether anything may still leave is for the runner and its latch to say
+
+
 async def test_an_outbox_that_was_never_used_can_be_closed() -> None:
     Desk().outbox.close()
 

@@ -94,6 +94,17 @@ def test_a_file_that_cannot_be_read_says_why(path: str, tmp_path: Path) -> None:
         ("concentration_mg_ml = 10.0", "concentration_mg_ml = 50.0", ["50", "which has 10 mg/mL"]),
         ("concentration_mg_ml = 10.0", "concentration_mg_ml = 0", ["concentration_mg_ml = 0"]),
         ("diameter_mm = 19.05", "diameter_mm = 190.5", ["syringe.diameter_mm", "1 to 50 mm"]),
+        (
+            "diameter_mm = 19.05",
+            "diameter_mm = 18.8",
+            ["syringe.diameter_mm = 18.8", "a BD 20 mL has 19.05 mm"],
+        ),
+        ("size_ml = 20.0", "size_ml = 30.0", ["with size_ml = 30", "a BD 20 mL holds 20 mL"]),
+        (
+            'name = "BD 20 mL"\ndiameter_mm = 19.05',
+            'name = "mine"\ndiameter_mm = 1.905',
+            ["syringe.diameter_mm = 1.905", "with size_ml = 20", "7017 mm long", "15 to 250"],
+        ),
         ("loaded_ml = 20.0", "loaded_ml = 21.0", ["loaded_ml", "at most the size, 20 mL"]),
         ("loaded_ml = 20.0", "loaded_ml = 0.5", ["test_bolus.dose_mg", "syringe holds"]),
         (

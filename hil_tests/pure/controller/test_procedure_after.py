@@ -13,13 +13,14 @@ from controller.procedure.events import (
     EmergencyStopRequested,
     Failed,
     LinkLost,
+    LinkRestored,
     LogFailed,
     StopConfirmed,
     StopUnconfirmed,
 )
 from controller.procedure.table import State
 from controller.procedure.visit import begin
-from firmware_bridge.messages import Ending
+from firmware_bridge.messages import Ending, PumpState
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
 
 
@@ -241,17 +242,74 @@ def test_an_abort_whose_stop_is_not_confirmed_is_a_fault(stage: Stage) -> None:
     stage.pump.fails_stop = True
     stage.answer("supervise", "abort")
     assert stage.at(State.FAULT)
+    assert stage.outcomes == []  # the stop goes on
+    stage.feed(StopConfirmed())
     assert stage.outcomes == [Outcome.FAULT]
 
 
-def test_an_emergency_stop_is_finished_even_if_the_pump_never_answers(stage: Stage) -> None:
+def test_an_emergency_stop_that_is_not_confirmed_alarms_and_goes_on(stage: Stage) -> None:
     stage.to_infusing()
     stage.pump.answers_stop = False
     stage.feed(EmergencyStopRequested("nurse"))
     assert not stage.outcomes
     stage.run(11)
-    assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
     assert "stop_unconfirmed" in stage.alarms
+    stage.feed(StopUnconfirmed("it still turns"))
+    assert not stage.outcomes
+    stage.feed(StopConfirmed())
+    assert "stop_unconfirmed" not in stage.alarms
+    assert stage.outcomes == [Outcome.EMERGENCY_STOPPED]
+
+
+@pytest.mark.parametrize("way", ["holding", "recovering", "rescue"])
+def test_an_abort_after_a_stop_was_given_up_without_a_cable_still_ends(
+    stage: Stage, way: str
+) -> None:
+    stage.to_infusing()
+    stage.pump.answers_stop = False
+    stage.feed(LinkLost("unplugged"))
+    stage.run(60)
+    assert stage.at(State.HOLDING)
+    if way == "holding":
+        stage.answer("holding", "abort")
+    else:
+        stage.answer("holding", "recover" if way == "recovering" else "anxiety")
+        stage.run(14_401)
+    stage.run(11)
+    assert stage.at(State.FAULT)
+    assert "is not confirmed" in stage.visit.chart.end_reason
+
+
+def test_nobody_is_sent_home_while_the_pump_may_still_run(stage: Stage) -> None:
+    stage.to_infusing()
+    stage.pump.answers_stop = False
+    stage.feed(LinkLost("unplugged"))
+    stage.run(60)
+    stage.answer("holding", "recover")
+    stage.run(3_610)
+    stage.agree("recovery_scores")
+    stage.agree("discharge")
+    assert stage.at(State.RECOVERING)
+    assert "stop is not confirmed" in stage.why_refused()
+    stage.pump.answers_stop, stage.pump.state = True, PumpState.STOPPED
+    stage.feed(LinkRestored(7))
+    stage.run(601)
+    stage.agree("recovery_scores")
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.COMPLETED]
+
+
+def test_the_end_says_what_must_be_assumed_beside_what_was_seen(stage: Stage) -> None:
+    stage.to_infusing().run(600)
+    stage.pump.rate = type(stage.pump.rate)(1)
+    stage.report()
+    stage.answer("holding", "recover")
+    stage.discharge()
+    said = next(r.data for r in stage.records if r.kind == "finished")
+    assert said["counted_mg"] == 35
+    assert said["counted_ml"] == 3.5
+    assert isinstance(said["delivered_mg"], float)
+    assert said["delivered_mg"] < 20
 
 
 def test_an_emergency_stop_after_the_end_counts(stage: Stage) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from controller.procedure.effects import AcknowledgeAlarms, Outcome, StopPump
+from controller.procedure.effects import AcknowledgeAlarms, DisarmGate, Outcome, StopPump
 from controller.procedure.events import (
     EmergencyStopRequested,
     LinkLost,
@@ -14,8 +16,8 @@ from controller.procedure.events import (
     StopUnconfirmed,
 )
 from controller.procedure.table import State
-from controller.procedure.visit import Status
-from firmware_bridge.messages import PumpAlarm, PumpState
+from controller.procedure.visit import Bounds, Status
+from firmware_bridge.messages import Ending, PumpAlarm, PumpState
 from firmware_bridge.quantities import Volume
 from hil_tests.pure.controller.visit_driver import GOOD, Stage
 
@@ -157,6 +159,43 @@ def test_resume_waits_for_the_stop_to_be_confirmed_and_counted(stage: Stage) -> 
     assert stage.at(State.INFUSING)
 
 
+def test_a_hold_for_a_lost_link_refuses_nothing(stage: Stage) -> None:
+    stage.to_infusing()
+    seen = len(stage.effects)
+    stage.feed(LinkLost("unplugged"))
+    assert not [e for e in stage.effects[seen:] if isinstance(e, DisarmGate)]
+    assert [e for e in stage.effects[seen:] if isinstance(e, StopPump)]
+
+
+@pytest.mark.parametrize(("stopped", "refusals"), [(False, 1), (True, 0)])
+def test_a_gate_that_does_not_close_is_recorded_unless_the_latch_has_closed_it(
+    stage: Stage, stopped: bool, refusals: int
+) -> None:
+    stage.to_infusing()
+    stage.pump.endings["DisarmGate"] = Ending.REFUSED
+    if stopped:
+        stage.feed(EmergencyStopRequested("nurse"))
+    else:
+        stage.answer("supervise", "hold")
+    refused = [r.data["what"] for r in stage.records if r.kind == "refused"]
+    assert refused == ["DisarmGate"] * refusals
+
+
+def test_the_times_for_confirming_and_resuming_are_bounds(stage: Stage) -> None:
+    stage.visit = replace(stage.visit, bounds=Bounds(confirm_s=75.0, resume_s=90.0))
+    stage.pump.clears_alarms = False
+    stage.to_confirm()
+    assert stage.ask("confirm").expires_after_s == 75
+    stage.agree("confirm")
+    stage.pump.alarms = PumpAlarm.OCCLUSION
+    stage.run(2)
+    stage.answer("holding", "resume")
+    stage.run(85)
+    assert "not gone" not in stage.ask("holding").text
+    stage.run(6)
+    assert "not gone" in stage.ask("holding").text
+
+
 def test_a_lost_link_holds_and_the_pump_is_stopped_again_when_it_is_back(stage: Stage) -> None:
     stage.pump.answers_stop = False
     stage.to_infusing()
@@ -196,6 +235,8 @@ def test_an_unconfirmed_stop_of_a_reachable_pump_is_a_fault(stage: Stage) -> Non
     stage.pump.fails_stop = True
     stage.to_infusing().answer("supervise", "hold")
     assert stage.at(State.FAULT)
+    assert stage.outcomes == []
+    stage.feed(StopConfirmed())
     assert stage.outcomes == [Outcome.FAULT]
 
 
@@ -205,6 +246,10 @@ def test_a_stop_that_is_never_answered_is_a_fault(stage: Stage) -> None:
     stage.run(11)
     assert stage.at(State.FAULT)
     stage.run(11)
+    assert "stop_unconfirmed" in stage.alarms
+    assert stage.outcomes == []  # when to give up is not the procedure's to say
+    stage.feed(StopConfirmed())
+    assert "stop_unconfirmed" not in stage.alarms
     assert stage.outcomes == [Outcome.FAULT]
 
 

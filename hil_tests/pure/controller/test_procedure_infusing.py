@@ -50,7 +50,7 @@ def test_the_rule_hold_effect_gives_about_fifteen_mg_after_ten(stage: Stage) -> 
 
 def test_the_volume_ends_the_infusion(stage: Stage) -> None:
     stage.to_recovering()
-    assert stage.visit.account.infusion_delivered == Volume.from_ml(2.5)
+    assert stage.infused == Volume.from_ml(2.5)
     assert not stage.alarm_history
 
 
@@ -159,7 +159,7 @@ def test_after_a_hold_only_the_rest_is_given(stage: Stage) -> None:
     stage.answer("supervise", "hold")
     stage.run(60)
     assert "remaining of the infusion" in stage.ask("holding").text
-    given = stage.visit.account.infusion_delivered
+    given = stage.infused
     stage.answer("holding", "resume")
     assert "remaining volume" in stage.ask("confirm").text
     stage.agree("confirm")
@@ -167,7 +167,7 @@ def test_after_a_hold_only_the_rest_is_given(stage: Stage) -> None:
     assert start.volume.nl == 2_500_000 - given.nl
     assert start.rate == stage.pump.starts[-2].rate
     stage.run(2_000, until=State.RECOVERING)
-    assert stage.visit.account.infusion_delivered == Volume.from_ml(2.5)
+    assert stage.infused == Volume.from_ml(2.5)
 
 
 def test_the_rest_must_be_confirmed_again(stage: Stage) -> None:

@@ -17,7 +17,7 @@ from firmware_bridge.quantities import Mass, Rate, Volume
 from hil_tests.pure.controller.visit_driver import Stage, snapshot
 
 
-def after_crash(before: Stage, pump: Snapshot | None) -> Stage:
+def after_crash(before: Stage, pump: Snapshot | None, *, same_pump: bool | None = None) -> Stage:
     """A new controller with the old one's log, and a pump that the new bridge has stopped and read."""
     log = [{"kind": record.kind, **record.data} for record in before.records]
     stage = Stage(before.plan)
@@ -25,7 +25,7 @@ def after_crash(before: Stage, pump: Snapshot | None) -> Stage:
     stage.pump.boot_id = 99
     if pump is not None:
         stage.pump.infused = pump.infused
-    stage.feed(Interrupted(replay(log).recovered, pump))
+    stage.feed(Interrupted(replay(log).recovered, pump, same_pump))
     return stage
 
 
@@ -65,6 +65,32 @@ def test_after_a_crash_it_holds_and_resumes_where_the_diagram_says(
     assert not [e for e in stage.effects if isinstance(e, StartBolus | StartInfusion)]
 
 
+@pytest.mark.parametrize("answered", [0, 1, 9])
+def test_a_visit_whose_checklist_was_cut_short_can_only_be_ended(answered: int) -> None:
+    before = Stage()
+    before.feed(Started())
+    for _ in range(answered):
+        before.answer("checklist", "yes")
+    stage = after_crash(before, stopped_at(before))
+    question = stage.ask("holding")
+    assert question.choices == ("abort",)
+    assert f"only {answered} of the 16 items of the checklist were answered" in question.text
+    stage.run(3)
+    stage.answer("holding", "abort")
+    assert stage.outcomes == [Outcome.ABORTED]
+
+
+def test_a_visit_whose_checklist_was_cut_short_ends_when_nobody_answers() -> None:
+    before = Stage()
+    before.feed(Started())
+    once = after_crash(before, stopped_at(before))
+    once.records = [*before.records, *once.records]
+    twice = after_crash(once, stopped_at(once))
+    assert twice.ask("holding").choices == ("abort",)
+    twice.run(1_801)
+    assert twice.path == [State.PREPARING, State.HOLDING, State.ABORTED]
+
+
 def test_it_never_resumes_by_itself() -> None:
     before = Stage().to_infusing()
     before.run(100)
@@ -86,6 +112,23 @@ def test_the_rest_of_the_infusion_is_what_the_pump_says_was_not_given() -> None:
     assert stage.visit.account.required == Mass.from_mg(10)
 
 
+def test_the_alarm_says_where_it_was_interrupted_and_what_log_and_pump_say() -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    pump = stopped_at(before)
+    log = before.visit.account.deliveries[-1].recorded
+    text = after_crash(before, pump).alarms["interrupted"].text
+    assert text == (
+        f"the controller was interrupted in infusing; of 2.5 mL the log says {log}, "
+        f"the pump {pump.infused}"
+    )
+    unread = after_crash(before, None).alarms["interrupted"].text
+    assert unread.endswith("the pump nothing")
+    idle = Stage().to_observing()
+    text = after_crash(idle, stopped_at(idle)).alarms["interrupted"].text
+    assert text == "the controller was interrupted in observing"
+
+
 @pytest.mark.parametrize("off_ml", [-0.06, 0.06])
 def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: float) -> None:
     before = Stage().to_infusing()
@@ -97,7 +140,7 @@ def test_where_log_and_pump_disagree_the_infusion_cannot_be_resumed(off_ml: floa
     assert "resume" not in question.choices
     assert "delivery_disagreement" in stage.alarms
     stage.run(3)
-    assert stage.visit.account.infusion_counted >= before.visit.account.infusion_delivered
+    assert stage.visit.account.infusion_counted >= before.infused
 
 
 def test_a_pump_that_cannot_be_read_counts_as_having_given_everything() -> None:
@@ -108,6 +151,38 @@ def test_a_pump_that_cannot_be_read_counts_as_having_given_everything() -> None:
     assert stage.visit.account.given(stage.now).visit == Mass.from_mg(35)
     stage.answer("holding", "recover")
     assert stage.at(State.RECOVERING)
+
+
+@pytest.mark.parametrize("counts_ml", [0.0, 0.84, 5.0])
+def test_what_another_pump_counts_says_nothing_of_the_delivery_that_was_cut_short(
+    counts_ml: float,
+) -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    other = snapshot(PumpState.STOPPED, Volume.from_ml(counts_ml))
+    stage = after_crash(before, other, same_pump=False)
+    question = stage.ask("holding")
+    assert "resume" not in question.choices
+    assert "another pump answers" in stage.alarms["interrupted"].text
+    assert "another pump answers" in stage.alarms["delivery_disagreement"].text
+    stage.run(30)
+    assert stage.visit.account.given(stage.now).visit == Mass.from_mg(35)
+
+
+@pytest.mark.parametrize("same", [True, None])
+def test_the_count_of_the_pump_that_was_tested_is_taken(same: bool | None) -> None:
+    before = Stage().to_infusing()
+    before.run(900)
+    stage = after_crash(before, stopped_at(before), same_pump=same)
+    assert "resume" in stage.ask("holding").choices
+
+
+def test_another_pump_does_not_add_to_a_dose_that_was_complete() -> None:
+    before = Stage().to_observing()
+    other = snapshot(PumpState.STOPPED, Volume.from_ml(5))
+    stage = after_crash(before, other, same_pump=False)
+    stage.run(30)
+    assert stage.visit.account.required == Mass.from_mg(10)
 
 
 def test_an_interrupted_bolus_counts_whole_until_the_pump_says_otherwise() -> None:
@@ -185,7 +260,8 @@ def test_an_interruption_of_a_visit_that_has_begun_is_refused() -> None:
 def test_an_order_that_never_left_gave_nothing() -> None:
     ordered = Delivery(5, Kind.TEST, Mass.from_mg(10), Volume.from_ml(1), Rate.from_ml_h(60))
     stage = Stage()
-    stage.feed(Interrupted(Recovered(State.TEST_BOLUS, None, (ordered,), next_id=6)))
+    known = Recovered(State.TEST_BOLUS, None, (ordered,), checked=16, next_id=6)
+    stage.feed(Interrupted(known))
     assert stage.visit.account.given(stage.now).visit == Mass(0)
     stage.run(2)
     stage.answer("holding", "resume")
@@ -211,6 +287,22 @@ def test_hold_effect_asks_a_person_once_the_times_are_lost() -> None:
     stage.run(3)
     stage.answer("holding", "resume")
     assert "times of the test doses were lost" in stage.ask("infusion_dose").text
+
+
+def test_hold_effect_knows_its_times_where_no_drug_was_given_before_the_crash() -> None:
+    before = Stage()
+    before.plan = replace(before.plan, infusion=replace(before.plan.infusion, name="hold_effect"))
+    before.visit = replace(before.visit, plan=before.plan)
+    before.to_baseline()
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    stage.answer("holding", "resume")
+    stage.agree("baseline_scores")
+    stage.run(130)
+    stage.agree("confirm")
+    stage.run(70, until=State.OBSERVING)
+    stage.respond("dissociation")
+    assert "effect-site level when the response was seen" in stage.ask("confirm").text
 
 
 def test_motor_time_before_the_crash_is_not_forgotten() -> None:

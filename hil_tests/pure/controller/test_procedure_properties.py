@@ -176,5 +176,33 @@ def test_from_wherever_it_got_to_an_emergency_stop_ends_it_for_good(
     assert stage.outcomes[-1] == "emergency_stopped"
 
 
+ENDS: st.SearchStrategy[Event | None] = st.sampled_from(
+    [None, EmergencyStopRequested("page"), Failed("a bug")]
+)
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(steps, max_size=10), st.booleans(), ENDS)
+def test_every_end_is_reached_within_the_time_for_a_stop(
+    played: list[tuple[str, object]], answers: bool, end: Event | None
+) -> None:
+    stage = Stage(PLAN).to_infusing()
+    stage.pump.answers_stop = answers
+    for step in played:
+        play(stage, step)
+    if end is not None:
+        stage.feed(end)
+    for kind in ("supervise", "holding"):
+        if stage.asked(kind):
+            stage.answer(kind, "abort")
+    if stage.at(State.RESCUE) or stage.at(State.RECOVERING):
+        stage.run(14_401)
+    stage.run(2 * stage.visit.bounds.stop_s + 1)
+    # A stop under the latch is given up by the runner, not by a decision.
+    latched = stage.at(State.FAULT) or stage.at(State.EMERGENCY_STOPPED)
+    assert stage.outcomes or (latched and stage.visit.pump.stopping)
+    assert stage.state in CLOSED
+
+
 def test_the_library_of_these_tests_is_the_shipped_one() -> None:
     assert PLAN.library_sha256 == LIBRARY.sha256

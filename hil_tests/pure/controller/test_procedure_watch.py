@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from controller.alarms import Priority
@@ -16,6 +18,7 @@ from controller.procedure.events import (
     VitalsLost,
     vitals_arrived,
 )
+from controller.procedure.pump_watch import _off_pace
 from controller.procedure.table import State
 from controller.procedure.visit import Delivery, Kind, Status
 from firmware_bridge.messages import PumpAlarm, PumpState
@@ -136,6 +139,14 @@ def test_a_cuff_reading_older_than_seven_minutes_is_unsafe(stage: Stage) -> None
     assert "too old" in stage.visit.chart.hold_reason
 
 
+def test_a_pressure_of_unknown_age_is_unsafe(stage: Stage) -> None:
+    assert stage.vitals is not None
+    del stage.vitals["nibp_age_s"]
+    stage.run(2)
+    assert stage.at(State.HOLDING)
+    assert "of an unknown age" in stage.visit.chart.hold_reason
+
+
 def test_recovered_vitals_clear_the_alarm_and_do_not_resume(stage: Stage) -> None:
     assert stage.vitals is not None
     stage.vitals["hr_bpm"] = 160.0
@@ -189,11 +200,11 @@ def test_a_report_that_says_nothing_new_changes_nothing() -> None:
 
 
 def test_delivered_comes_from_reports_only(stage: Stage) -> None:
-    before = stage.visit.account.infusion_delivered
+    before = stage.infused
     stage.now += 100
-    assert stage.visit.account.infusion_delivered == before
+    assert stage.infused == before
     stage.report()
-    assert stage.visit.account.infusion_delivered > before
+    assert stage.infused > before
 
 
 def test_progress_is_recorded_every_fiftieth_of_a_millilitre(stage: Stage) -> None:
@@ -234,6 +245,22 @@ def test_an_occlusion_alarm_clears_when_the_pump_says_so(stage: Stage) -> None:
     stage.pump.alarms = PumpAlarm.NONE
     stage.report()
     assert "pump_occlusion" not in stage.alarms
+    assert "pump_occlusion" not in stage.alarms
+
+
+def test_a_counter_that_stands_for_a_minute_at_a_tenth_of_a_millilitre_an_hour_is_no_fault(
+    stage: Stage,
+) -> None:
+    slow = stage.visit.account.deliveries[-1]
+    slow = replace(
+        slow,
+        rate=Rate.from_ml_h("0.1"),
+        programmed_rate=Rate.from_ml_h("0.1"),
+        delivered=Volume(0),
+        started_at=0.0,
+    )
+    for counted, seconds, off in ((0, 60, False), (0, 600, True), (30_000, 60, True)):
+        assert _off_pace(slow, Volume(counted), float(seconds), 15.0) is off
 
 
 @pytest.mark.parametrize("factor", [70, 130])
@@ -256,7 +283,7 @@ def test_a_report_from_before_the_start_is_not_counted(stage: Stage) -> None:
     old = snapshot(PumpState.COMPLETED, Volume.from_ml(1), age_ms=60_000)
     stage.feed(PumpReported(old, 7))
     assert stage.at(State.INFUSING)
-    assert stage.visit.account.infusion_delivered < Volume.from_ml(0.1)
+    assert stage.infused < Volume.from_ml(0.1)
 
 
 def test_a_state_that_is_not_known_counts_for_nothing(stage: Stage) -> None:
@@ -283,7 +310,7 @@ def test_a_motor_that_runs_unasked_is_stopped(state: State) -> None:
 
 def test_a_report_read_before_the_stop_is_no_motor_that_runs_unasked(stage: Stage) -> None:
     stage.answer("supervise", "hold")
-    infused = stage.visit.account.infusion_delivered
+    infused = stage.infused
     stage.feed(PumpReported(snapshot(PumpState.RUNNING, infused, age_ms=500), 7))
     assert "delivery_unasked" not in stage.alarms
 

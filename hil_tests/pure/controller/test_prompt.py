@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, cast
 
 import pytest
@@ -302,7 +302,7 @@ def test_numbers_are_asked_for_one_by_one_and_yes_may_be_said_to_yes_or_no() -> 
 def test_a_line_answers_the_newest_question_and_not_the_one_that_stands_beside_it() -> None:
     terminal = Terminal(RESPONSE, SUPERVISE)
     assert terminal.prompt.current is RESPONSE
-    assert terminal.type("anxiety") == [Answer("anxiety")]
+    assert terminal.type("dissociation") == [Answer("dissociation")]
     assert terminal.visit.answers[0][0] == RESPONSE.id
 
 
@@ -348,6 +348,76 @@ def test_after_closing_nothing_is_asked() -> None:
     terminal = Terminal(CONFIRM)
     terminal.prompt.close()
     assert terminal.type("confirm") == []
+
+
+# --- stepping in --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("word", ["hold", "anxiety", "ABORT"])
+@pytest.mark.parametrize("question", [CONFIRM, BEYOND_SOFT, RESPONSE, DOSE])
+def test_a_person_can_hold_or_abort_whatever_else_is_asked(word: str, question: Question) -> None:
+    terminal = Terminal(SUPERVISE)
+    terminal.ask(question, read=False)  # nor need it have been read
+    assert terminal.type(word) == [Answer(word.lower())]
+    assert terminal.visit.answers[0][0] == SUPERVISE.id
+
+
+def test_a_person_can_step_in_while_a_number_is_asked_for() -> None:
+    terminal = Terminal(SUPERVISE, RESPONSE)
+    assert terminal.type("nothing", "hold") == [Answer("hold")]
+    assert terminal.visit.answers[0][0] == SUPERVISE.id
+
+
+def test_a_line_begun_for_another_question_can_still_step_in() -> None:
+    terminal = Terminal(SUPERVISE, RESPONSE)
+    terminal.prompt.typing("h")
+    terminal.ask(CONFIRM)
+    assert terminal.type("hold") == [Answer("hold")]
+
+
+def test_stepping_in_twice_is_stepping_in_once_until_it_was_not_taken() -> None:
+    terminal = Terminal(SUPERVISE, RESPONSE)
+    assert terminal.type("hold", "hold") == [Answer("hold")]
+    terminal.prompt.refused(SUPERVISE, "the pump stands already", terminal.runner)
+    assert len(terminal.type("hold")) == 2
+
+
+def test_only_the_whole_word_steps_in() -> None:
+    terminal = Terminal(SUPERVISE, CONFIRM)
+    assert terminal.type("hol", "ab") == []
+
+
+def test_where_nothing_stands_beside_it_such_a_word_answers_the_question() -> None:
+    terminal = Terminal(RESPONSE)
+    assert terminal.type("anxiety") == [Answer("anxiety")]
+    assert Terminal(CONFIRM).type("hold") == []
+
+
+def test_the_prompt_says_how_to_step_in_where_another_question_hides_it() -> None:
+    terminal = Terminal(SUPERVISE, DOSE)
+    assert terminal.prompt.wanted.endswith("; hold, anxiety or abort at any time")
+    assert "at any time" not in Terminal(DOSE).prompt.wanted
+    assert "at any time" not in Terminal(SUPERVISE).prompt.wanted
+
+
+def test_another_choice_while_a_number_is_asked_for_starts_over() -> None:
+    terminal = Terminal(RESPONSE)
+    assert terminal.type("nothing", "dissociation") == [Answer("dissociation")]
+    terminal = Terminal(DISCHARGE)
+    assert terminal.type("discharge", "yes", "not_yet") == [Answer("not_yet")]
+
+
+def test_a_line_of_a_pipe_steps_in_before_lines_that_wait() -> None:
+    terminal = Terminal()
+    terminal.prompt.attach(terminal.runner, interactive=False)
+    terminal.ask(SUPERVISE, read=False)
+    assert terminal.type("confirm", "hold") == [Answer("hold")]
+    del terminal.visit.questions[SUPERVISE.id]
+    terminal.prompt.closed(SUPERVISE.id)
+    assert terminal.type("abort") == [Answer("hold")]  # waits, as there is nothing to abort
+    terminal.ask(CONFIRM, read=False)
+    terminal.ask(replace(SUPERVISE, id=60), read=False)
+    assert [answer.choice for _, answer in terminal.visit.answers] == ["hold", "confirm", "abort"]
 
 
 # --- stop ---------------------------------------------------------------------------------------------

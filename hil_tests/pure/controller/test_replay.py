@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from controller.procedure.events import EmergencyStopRequested
+from controller.procedure.events import EmergencyStopRequested, Started
 from controller.procedure.table import State
 from controller.procedure.visit import Status
 from controller.replay import Replayed, ReplayError, replay
@@ -80,6 +80,25 @@ def test_a_finished_visit_has_its_outcome() -> None:
 def test_an_empty_log_is_a_visit_that_prepares() -> None:
     assert replay([]) == Replayed()
     assert replay([{"kind": "sample", "x": 1}, {}]).state is State.PREPARING
+
+
+def test_only_items_answered_with_yes_count_as_checked() -> None:
+    stage = Stage()
+    stage.feed(Started())
+    stage.answer("checklist", "yes")
+    stage.answer("checklist", "yes")
+    stage.answer("checklist", "no")
+    assert replay(log_of(stage)).recovered.checked == 2
+
+
+def test_the_pump_of_the_last_self_test_is_known_and_counts_nothing_of_an_earlier_one() -> None:
+    log: Log = [*log_of(held(Stage())), {"kind": "identity", "pump": "NE-1000 3.928"}]
+    same = replay([*log, {"kind": "identity", "pump": "NE-1000 3.928"}])
+    assert same.recovered.pump == "NE-1000 3.928"
+    assert all(d.programmed_volume for d in same.deliveries)
+    other = replay([*log, {"kind": "identity", "pump": "NE-1000 3.740"}])
+    assert other.recovered.pump == "NE-1000 3.740"
+    assert not any(d.programmed_volume for d in other.deliveries)
 
 
 def test_an_entered_infusion_dose_is_kept() -> None:

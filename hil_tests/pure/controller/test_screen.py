@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -187,6 +188,39 @@ def test_an_alarm_is_a_line_when_it_comes_and_when_it_is_over() -> None:
     assert "ALARM link_lost (high): no answer? from the pump" in out.text
     assert " ALARM  no answer? from the pump " in out.text
     assert "alarm link_lost over, latched until acknowledged: type ack" in out.text
+
+
+@pytest.mark.parametrize("name", ["a[/b]", "[bold]x", "x\x1b[2J\ny"])
+def test_a_name_is_shown_as_it_is_and_means_nothing_else(name: str) -> None:
+    out = Terminal()
+    screen = Screen(device="bench-1", procedure=name, prompt=None, out=out)
+    show(screen, AUTO, stop_after_s=20)
+    shown = name.replace("\x1b", "?").partition("\n")[0]
+    assert f"bench-1  S-0001  {shown}" in out.text
+
+
+def test_what_a_question_holds_cannot_command_the_terminal() -> None:
+    class Odd(PromptOperator):
+        def ask(self, question: Question, runner: Runner) -> None:
+            super().ask(replace(question, text="give\x1b[2J [/b] it?"), runner)
+
+    out, prompt = Terminal(), Odd()
+    show(screen_on(out, prompt), lambda _draw: prompt, stop_after_s=20)
+    assert "give?[2J [/b] it?" in out.text
+
+
+def test_a_picture_that_cannot_be_drawn_ends_the_picture_and_not_the_visit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def broken(_screen: Screen, _runner: Runner) -> str:
+        raise ValueError("cannot be drawn")
+
+    monkeypatch.setattr(Screen, "_panel", broken)
+    out = Terminal()
+    show(screen_on(out), AUTO, stop_after_s=60)
+    assert out.text.count("cannot be drawn") == 1
+    assert "-> emergency_stopped" in out.text
+    assert out.getvalue().count("\x1b[?25l") == out.getvalue().count("\x1b[?25h") == 1
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x9b2J", "\r", "\x00", "\u202e"])

@@ -96,6 +96,10 @@ def test_a_log_without_its_footer_says_so() -> None:
 def test_a_recovery_names_what_was_kept() -> None:
     clean = record("recovered", believed=12, tail_bytes=0, tail_file="")
     torn = record("recovered", believed=12, tail_bytes=7, tail_file="x.damaged-1", reason="torn")
+    forged = record("recovered", believed=12, tail_bytes="\x1b[31m", tail_file="x")
+    shown = "\n".join(as_text([forged]))
+    assert "\x1b" not in shown
+    assert r"\x1b[31m damaged bytes" in shown
     lines = as_text([clean, torn])
     assert lines[1].endswith("recovered after a crash, 12 records believed")
     assert lines[2].endswith("believed, 7 damaged bytes kept in x.damaged-1")

@@ -50,7 +50,7 @@ from controller.procedure.events import (
 from controller.procedure.machine import Procedure
 from controller.procedure.questions import Question, answer_to
 from controller.procedure.table import State
-from controller.procedure.visit import Visit, begin
+from controller.procedure.visit import Kind, Visit, begin
 from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result, Snapshot
 from firmware_bridge.quantities import Duration, Rate, Volume
 
@@ -361,6 +361,12 @@ class Stage:
     def why_refused(self) -> str:
         refusals = [r for r in self.records if r.kind == "refused"]
         return str(refusals[-1].data["why"])
+
+    @property
+    def infused(self) -> Volume:
+        """What the pump reported of the infusion."""
+        parts = (d for d in self.visit.account.deliveries if d.kind is Kind.INFUSION)
+        return Volume(sum(d.delivered.nl for d in parts))
 
     def heavy(self, weight_g: int) -> None:
         """The same plan for another weight (before the visit begins)."""

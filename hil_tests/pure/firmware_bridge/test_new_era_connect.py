@@ -242,6 +242,18 @@ def test_a_setting_the_model_does_not_have_is_left_out(dialect: NewEra, pump: Do
         play(dialect.configure(BD_20), dialect, pump)
 
 
+def test_a_diameter_that_would_clear_the_count_of_a_lost_controller_is_left_and_named(
+    ready: NewEra, pump: Double
+) -> None:
+    kept = pump.settings["DIA"]
+    pump.heard.clear()
+    report = play(ready.restore(keep_count=True), ready, pump)
+    assert pump.settings["DIA"] == kept
+    assert not any(text.startswith("0DIA") for text in pump.heard)
+    assert any(line.startswith("not DIA ") for line in report)
+    assert pump.settings["SAF"] == "0"
+
+
 def test_a_running_pump_is_not_restored(running: NewEra, pump: Double) -> None:
     with pytest.raises(PumpRefused, match="restore: the pump is not stopped"):
         play(running.restore(), running, pump)

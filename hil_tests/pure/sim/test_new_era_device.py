@@ -134,6 +134,15 @@ def test_an_empty_command_asks_for_the_status() -> None:
     assert awake().ask("0") == "00S"
 
 
+@pytest.mark.parametrize("address", [0, 7, 42])
+def test_an_address_before_a_system_command_makes_one_answer_and_no_burst(address: int) -> None:
+    host = awake(address=address)
+    shown = f"{address:02d}"
+    assert host.ask(f"{address}*ADR ") == f"{shown}S{shown}"
+    assert host.ask("9 * VER") == f"{shown}SNE1000V3.928"
+    assert host.send(b"9*\r9*8STP\r") == []
+
+
 def test_one_line_carries_commands_for_several_pumps() -> None:
     burst = b"0 RAT 100 MH * 1 RAT 250 MH *\r"
     for address, rate in ((0, "100.0"), (1, "250.0")):

@@ -188,6 +188,32 @@ def test_phases_follow_each_other_until_one_stops() -> None:
     assert host.ask("DIS") == "00SI3.000W0.000ML"
 
 
+def test_a_phase_without_a_rate_shows_and_takes_the_rate_it_goes_on_at() -> None:
+    host = programmed()
+    host.tell("RAT10UM", "VOL0.010", "PHN2", "FUNRAT", "PHN1", "RUN")
+    host.wait(120.0)
+    assert host.ask("RAT") == "00I10.00UM"
+    assert host.ask("RAT1MM") == "00I?NA"
+    host.tell("STP", "RAT20UM", "RUN")
+    assert host.ask("RAT") == "00I20.00UM"
+    host.tell("RAT40")
+    assert host.ask("RAT") == "00I40.00UM"
+    host.tell("STP", "STP")
+    assert [host.ask(text) for text in ("RAT", "PHN2", "RAT")] == [
+        "00S20.00UM",
+        "00S",
+        "00S40.00UM",
+    ]
+
+
+def test_a_purge_shows_the_selected_phase_not_the_one_that_ran_last() -> None:
+    host = programmed()
+    host.tell("RAT100.0MH", "PHN3", "FUNRAT", "RAT50.00MH", "VOL0.010", "PHN1", "RUN3")
+    host.wait(10.0)
+    host.tell("PUR")
+    assert host.ask("RAT") == "00X100.0MH"
+
+
 def test_a_timed_pause_can_itself_be_paused() -> None:
     host = programmed()
     host.tell("FUNPAS10", "PHN2", "FUNRAT", "RAT60MH", "RUN")
