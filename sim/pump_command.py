@@ -17,8 +17,9 @@ from pathlib import Path
 from firmware_bridge.clock import new_loop
 from firmware_bridge.errors import ConfigurationError, LinkError
 from firmware_bridge.notice import NOTICE
-from sim.devices.new_era import MODELS, NewEraPump
-from sim.devices.new_era_quirks import QuirkError, Quirks, quirk_values
+from sim.devices.base import Device
+from sim.devices.kinds import BUILT_IN, PumpOptions, device_kind
+from sim.devices.quirks import QuirkError
 from sim.devices.syringes import SyringeError, mount
 from sim.mechanics import Mount
 from sim.serve import LOOPBACK, Served, serve_pty, serve_tcp
@@ -26,22 +27,21 @@ from sim.serve import LOOPBACK, Served, serve_pty, serve_tcp
 PROG = "infusor sim pump"
 DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
 
-DIALECTS = ("new-era",)
-ADDRESS_MAX = 99
 TCP_PORT_MAX = 65_535
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command; values stay text here, so that every complaint is ours."""
-    quirks = "; ".join(f"{name}: {', '.join(values)}" for name, values in quirk_values().items())
     parser.add_argument(
-        "--dialect", required=True, metavar="D", help=f"one of {', '.join(DIALECTS)}"
+        "--dialect",
+        required=True,
+        metavar="D",
+        help=f"one of {', '.join(BUILT_IN)}, or one installed by others",
     )
     parser.add_argument(
         "--model",
-        default="ne-1000",
         metavar="M",
-        help=f"one of {', '.join(MODELS)}; names itself so",
+        help="picks the model's defaults; a wrong one lists those there are",
     )
     where = parser.add_mutually_exclusive_group()
     where.add_argument(
@@ -54,9 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="NAME",
         help="such as bd-10, which is then full; default: one that fits any DIA and has no ends",
     )
-    parser.add_argument(
-        "--address", default="0", metavar="N", help="network address, 0-99 (default 0)"
-    )
+    parser.add_argument("--address", default="0", metavar="N", help="network address (default 0)")
     parser.add_argument(
         "--speed",
         default="1",
@@ -71,7 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME=VALUE",
-        help=f"{quirks} (first: default)",
+        help="a switch for what is unconfirmed of the family; a wrong one lists those there are",
     )
     parser.add_argument("--faults", metavar="FILE", help="not part of this version")
     parser.add_argument("--control", metavar="PATH|HOST:PORT", help="not part of this version")
@@ -122,24 +120,25 @@ def _say_ready(served: Served) -> None:
     sys.stdout.flush()
 
 
-def _pump(arguments: argparse.Namespace) -> NewEraPump:
+def _pump(arguments: argparse.Namespace) -> Device:
     """The device that the options describe."""
-    if arguments.dialect not in DIALECTS:
-        raise ConfigurationError(
-            f"--dialect {arguments.dialect}: not part of this version; there is {', '.join(DIALECTS)}"
-        )
+    kind = device_kind(arguments.dialect)
     for option in ("rfc2217", "faults", "control"):
         if getattr(arguments, option) is not None:
             raise ConfigurationError(f"--{option}: not part of this version")
-    if arguments.model.lower() not in MODELS:
-        raise ConfigurationError(f"--model {arguments.model}: it is one of {', '.join(MODELS)}")
+    model = kind.models[0] if arguments.model is None else arguments.model.lower()
+    if model not in kind.models:
+        raise ConfigurationError(
+            f"--model {arguments.model}: it is one of {', '.join(kind.models)}"
+        )
     _whole("--seed", arguments.seed, 2**63 - 1)
-    return NewEraPump(
-        model=arguments.model.lower(),
-        address=_whole("--address", arguments.address, ADDRESS_MAX),
-        quirks=Quirks.parse(arguments.quirk),
+    options = PumpOptions(
+        model=model,
+        address=_whole("--address", arguments.address, kind.address_max),
+        quirks=tuple(arguments.quirk),
         mount=Mount() if arguments.syringe is None else mount(arguments.syringe),
     )
+    return kind.make(options)
 
 
 def _whole(option: str, text: str, high: int) -> int:

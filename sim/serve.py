@@ -14,7 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from firmware_bridge.transports.base import Transport
-from sim.devices.base import Device, FaultValue, Reply
+from sim.devices.base import Device, Reply
+from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
 
@@ -55,12 +56,12 @@ class Served:
         return self.device.truth().delivered_nl
 
     def inject(self, kind: str, **parameters: FaultValue) -> None:
-        """The fault is there from now on; raises `sim.devices.base.FaultError`."""
+        """The fault is there from now on; raises `sim.faults.parameters.FaultError`."""
         now = self._loop.time()
         self._answer(self.device.inject(kind, now, **parameters), now)
 
     def clear(self, kind: str | None = None) -> None:
-        """The fault, or every one, is gone; raises `sim.devices.base.FaultError`."""
+        """The fault, or every one, is gone; raises `sim.faults.parameters.FaultError`."""
         now = self._loop.time()
         self._answer(self.device.clear(kind, now), now)
 

@@ -28,7 +28,8 @@ from firmware_bridge.pump import Pump, open_pump, pump_on
 from firmware_bridge.quantities import Duration, Rate, Volume
 from firmware_bridge.transports.memory import Cable, MemoryTransport, pair
 from sim.devices.new_era import NewEraPump
-from sim.devices.new_era_quirks import Quirks, quirk_values
+from sim.devices.new_era_quirks import Quirks
+from sim.devices.quirks import parse_quirks, quirk_values
 from sim.serve import Served, serve_memory, serve_pty
 from sim.virtual_loop import run_virtual
 
@@ -36,7 +37,7 @@ BD_20 = Syringe(19_050, Volume.from_ml(20))
 STROKE_NL = 200
 """One microstep of a 20 mL syringe on the simulated drive is about 180 nL."""
 
-QUIRKS = [f"{name}={value}" for name, values in quirk_values().items() for value in values]
+QUIRKS = [f"{name}={value}" for name, values in quirk_values(Quirks).items() for value in values]
 
 
 class Bench:
@@ -49,7 +50,7 @@ class Bench:
         cable: Callable[[], Cable | None] = lambda: None,
     ) -> None:
         self.loop = asyncio.get_running_loop()
-        self.device = NewEraPump(quirks=Quirks.parse(quirks), address=address)
+        self.device = NewEraPump(quirks=parse_quirks(Quirks, quirks), address=address)
         self.sent: list[bytes] = []
         self.near: MemoryTransport
         self.near, far = pair(

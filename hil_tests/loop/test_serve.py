@@ -7,8 +7,8 @@ import asyncio
 import pytest
 
 from firmware_bridge.transports import memory
-from sim.devices.base import FaultError
 from sim.devices.new_era import NewEraPump
+from sim.faults.parameters import FaultError
 from sim.serve import Served, serve_memory
 from sim.virtual_loop import run_virtual
 
@@ -131,7 +131,7 @@ def test_a_pump_goes_on_pumping_while_its_cable_is_out() -> None:
         host.end.cut()
         await asyncio.sleep(100.0)
         assert served.truth().plunger_nl == 1_000_000
-        served.inject("reset")
+        served.inject("reboot")
         host.reconnect()
         assert await host.ask(b"\r") == b"\x0200A?R\x03"
         served.close()
@@ -146,7 +146,7 @@ def test_frames_for_nobody_are_lost_without_a_complaint() -> None:
         await host.ask(b"SAF1\r")
         served.device.feed(b"\x02\x0506S\x03", host.loop.time())
         host.end.cut()
-        served.inject("reset")
+        served.inject("reboot")
         await asyncio.sleep(5.0)
         assert host.lost == 1
         served.close()

@@ -9,18 +9,13 @@ from __future__ import annotations
 from math import inf, nextafter
 from typing import Protocol
 
+from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 
 NS_PER_S = 1_000_000_000
 
 Reply = tuple[float, bytes]
 """A frame from the pump, and the seconds from now after which it leaves."""
-
-FaultValue = int | float | str
-
-
-class FaultError(ValueError):
-    """The device cannot be broken like this: the message names kind, parameter and what is possible."""
 
 
 class Device(Protocol):
@@ -42,7 +37,7 @@ class Device(Protocol):
         """Mains off and on again: what is volatile is gone."""
 
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
-        """The fault is there; raises `FaultError` for one this device does not have."""
+        """The fault is there; raises `sim.faults.parameters.FaultError` for one this device does not have."""
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears all of them."""

@@ -13,8 +13,9 @@ from __future__ import annotations
 import copy
 import re
 
-from sim.devices import new_era_faults
-from sim.devices.base import NS_PER_S, FaultValue, Reply, to_ns, to_s_up
+from sim.devices import breakage
+from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up
+from sim.devices.breakage import COMMON_WAYS, Breakage
 from sim.devices.new_era_commands import SAFE_S_MAX, find
 from sim.devices.new_era_frames import (
     DAMAGED,
@@ -30,6 +31,7 @@ from sim.devices.new_era_numbers import BAD_PACKET, Refusal
 from sim.devices.new_era_program import Program
 from sim.devices.new_era_quirks import Quirks
 from sim.devices.new_era_state import DeviceState, Run, Settings, factory_program
+from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
 
 MODELS = {"ne-1000": "NE1000", "ne-1600": "NE1600", "ne-500": "NE500", "ne-4000": "NE4000"}
@@ -76,6 +78,11 @@ class NewEraPump:
     def status(self) -> str:
         """The status letter of the protocol, without any pending alarm."""
         return self.state.run.status
+
+    @property
+    def faults(self) -> Breakage:
+        """What is broken on purpose."""
+        return self.state.faults
 
     @property
     def alarms(self) -> tuple[str, ...]:
@@ -143,7 +150,7 @@ class NewEraPump:
 
     def power_cycle(self, now: float) -> list[Reply]:
         """Mains off and on again: counters and run state are gone, settings stay."""
-        return self.inject("reset", now)
+        return self.inject("reboot", now)
 
     def power_off(self) -> None:
         """The motor stops, nothing is heard and nothing is said."""
@@ -182,17 +189,13 @@ class NewEraPump:
 
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
-        known, accepted = new_era_faults.accept(kind, parameters)
-        return [*self.advance(now), *known.inject(self, accepted)]
+        due = self.advance(now)
+        return due + breakage.inject(COMMON_WAYS, self, kind, parameters)
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
-        kinds = new_era_faults.KINDS.values() if kind is None else [new_era_faults.find(kind)]
-        replies = self.advance(now)
-        for known in kinds:
-            if known.clear is not None:
-                replies += known.clear(self, {})
-        return replies
+        due = self.advance(now)
+        return due + breakage.clear(COMMON_WAYS, self, kind)
 
     # -- bytes ------------------------------------------------------------------------------------
 

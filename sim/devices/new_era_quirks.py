@@ -1,18 +1,12 @@
 """Behaviours of New Era pumps that nobody could confirm, each a named switch with a default.
 
-Answerable for the names, the values and the errors of ``--quirk NAME=VALUE``; what a switch does is
-told where it acts.
+What a switch does is told where it acts; how it is asked for, in `sim.devices.quirks`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
-
-
-class QuirkError(ValueError):
-    """No such switch, or no such position of it; the message names both and what is possible."""
+from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +36,3 @@ class Quirks:
     answered ``?OOR``, as the manual's syntax would have it."""
     reply_address_digits: Literal["2", "1"] = "2"
     """Addresses below 10 are answered as ``05`` or as ``5``."""
-
-    @classmethod
-    def parse(cls, settings: Iterable[str]) -> Quirks:
-        """The switches set by ``NAME=VALUE`` texts, the last of a name winning; raises `QuirkError`."""
-        allowed = quirk_values()
-        chosen: dict[str, str] = {}
-        for setting in settings:
-            name, equals, value = setting.partition("=")
-            if not equals:
-                raise QuirkError(f"quirk {setting!r} is not NAME=VALUE")
-            if name not in allowed:
-                raise QuirkError(f"quirk {name!r} does not exist; there are {', '.join(allowed)}")
-            if value not in allowed[name]:
-                raise QuirkError(
-                    f"quirk {name} cannot be {value!r}; it is one of {', '.join(allowed[name])}"
-                )
-            chosen[name] = value
-        return cls(**chosen)  # type: ignore[arg-type]  # each value was just found in its Literal
-
-
-def quirk_values() -> dict[str, tuple[str, ...]]:
-    """Every switch with its positions, the default first."""
-    hints = get_type_hints(Quirks)
-    return {field.name: get_args(hints[field.name]) for field in fields(Quirks)}

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from sim.devices.breakage import Breakage
 from sim.devices.new_era_numbers import RATE_UNITS_NL_H, VOLUME_UNITS_NL
 from sim.devices.new_era_quirks import Quirks
 from sim.mechanics import PARTS_PER_NL, MechanicsState
@@ -87,18 +88,6 @@ class Run:
 
 
 @dataclass(slots=True)
-class Faults:
-    """What is broken on purpose."""
-
-    powered: bool = True
-    mute: bool = False
-    stop_ignored: bool = False
-    delay_s: float = 0.0
-    drop_from_pump: int = 0
-    drop_to_pump: int = 0
-
-
-@dataclass(slots=True)
 class DeviceState:
     """The whole pump; copying this copies the pump."""
 
@@ -118,7 +107,7 @@ class DeviceState:
     ignore_next: bool = False
     buffer: bytearray = field(default_factory=bytearray)
     last_byte_ns: int = 0
-    faults: Faults = field(default_factory=Faults)
+    faults: Breakage = field(default_factory=Breakage)
 
 
 def factory_program(quirks: Quirks) -> list[Phase]:

@@ -13,8 +13,8 @@ from hil_tests.pure.sim.new_era_host import (
     programmed,
     safe,
 )
-from sim.devices.base import FaultError
 from sim.devices.new_era import NewEraPump
+from sim.faults.parameters import FaultError
 from sim.mechanics import Mount
 
 ML = 1_000_000

@@ -1,0 +1,1 @@
+"""What can go wrong on a bench: the closed list of kinds, and how each is asked for."""

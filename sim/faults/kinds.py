@@ -1,0 +1,80 @@
+"""The closed list of fault kinds: their names, where they strike, their parameters with units.
+
+Answerable for what a kind is called and how it is asked for; what it does is told where it strikes (a
+device, a line, a person).  One list for scripts, the command line, the control channel and the docs, so
+that none of them can know a kind that the others do not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+
+from sim.faults.parameters import Amount, Choice, FaultError, FaultValue, Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class FaultKind:
+    """One way in which something breaks.
+
+    ``room``: what is struck.  ``lasting``: it stays until it is cleared; otherwise it is over when it has
+    happened.
+    """
+
+    kind: str
+    room: str
+    text: str
+    parameters: Mapping[str, Parameter] = field(default_factory=dict)
+    lasting: bool = True
+
+
+_COMMANDS = Amount(1, 1, 1_000_000)
+
+_KINDS = (
+    # the pump's mechanics
+    FaultKind("downstream_occlusion", "mechanics", "nothing leaves the line; pressure rises"),
+    FaultKind("empty", "mechanics", "the plunger stands at the bottom of the syringe"),
+    FaultKind("motor_stall", "mechanics", "the motor cannot turn"),
+    # its power
+    FaultKind("power_loss", "power", "mains off; back when cleared"),
+    FaultKind("reboot", "power", "mains off and on again", lasting=False),
+    # its protocol
+    FaultKind("mute", "protocol", "obeys and never answers"),
+    FaultKind(
+        "reply_delay",
+        "protocol",
+        "every answer is late",
+        {"delay_ms": Amount(100, 0, 60_000)},
+    ),
+    FaultKind(
+        "frame_drop",
+        "protocol",
+        "whole frames are lost",
+        {"direction": Choice(("from_pump", "to_pump")), "for_commands": _COMMANDS},
+    ),
+    FaultKind("stop_ignored", "protocol", "a stop is answered as if it had been obeyed"),
+)
+
+KINDS: Mapping[str, FaultKind] = MappingProxyType({kind.kind: kind for kind in _KINDS})
+"""name -> kind."""
+
+
+def find(kind: str) -> FaultKind:
+    """The kind of this name; raises `FaultError` that lists all of them."""
+    if kind not in KINDS:
+        raise FaultError(f"fault {kind!r} does not exist; there are {', '.join(KINDS)}")
+    return KINDS[kind]
+
+
+def accept(kind: str, parameters: Mapping[str, FaultValue]) -> dict[str, FaultValue]:
+    """The parameters with defaults filled in; raises `FaultError` for a kind or value that is none."""
+    known = find(kind)
+    for name in parameters:
+        if name not in known.parameters:
+            possible = ", ".join(known.parameters) or "none"
+            raise FaultError(f"fault {kind} has no parameter {name!r}; it has {possible}")
+    return {
+        name: spec.accept(f"fault {kind}: {name}", parameters.get(name, spec.default))
+        for name, spec in known.parameters.items()
+    }
