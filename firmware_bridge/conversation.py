@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware_bridge.dialect import Ask, Frame, HostDialect, Program, Step
+from firmware_bridge.dialect import Ask, Frame, HostDialect, Program, SelfAnswering, Step
 from firmware_bridge.errors import LinkError
 
 _EARLY_S = 0.001
@@ -39,6 +39,7 @@ class Conversation:
 
     def __init__(self, dialect: HostDialect) -> None:
         self._dialect = dialect
+        self._answers_itself = dialect if isinstance(dialect, SelfAnswering) else None
         self._program: Program[object] | None = None
         self._step: Step | None = None
         self._deadline: float | None = None
@@ -77,7 +78,7 @@ class Conversation:
         return b"" if sent and outgoing == sent else outgoing
 
     def receive(self, data: bytes, now: float) -> bytes:
-        """Take in bytes from the pump; returns what to send."""
+        """Take in bytes from the pump; returns what to send, what the link layer owes first."""
         outgoing = b""
         for frame in self._dialect.receive(data, now):
             program = self._program
@@ -85,7 +86,10 @@ class Conversation:
                 self.unsolicited.append(frame)
             else:
                 outgoing = self._advance(program, frame, now)
-        return outgoing
+        return self._owed() + outgoing
+
+    def _owed(self) -> bytes:
+        return b"" if self._answers_itself is None else self._answers_itself.take_owed()
 
     def on_timer(self, now: float) -> bytes:
         """The time of `wake_at` has come; returns what to send."""

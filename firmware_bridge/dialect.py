@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Generator, Sequence
 from dataclasses import dataclass
-from typing import Protocol, TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 from firmware_bridge.messages import Capability, PumpAlarm, PumpState
 from firmware_bridge.quantities import Duration, Rate, Volume
@@ -92,6 +92,10 @@ class Reading:
     state: PumpState
     infused: Volume
     alarms: PumpAlarm
+    pressure_pa: int = 0
+    """In the line, where `Capability.PRESSURE` says that the pump shows it."""
+    words: str = ""
+    """The pump's own words for its alarms, where the bits of `PumpAlarm` alone would hide them."""
 
 
 class HostDialect(Protocol):
@@ -166,3 +170,15 @@ class HostDialect(Protocol):
 
         ``keep_count``: leave, and name, what would clear the pump's count of delivered volume.
         """
+
+
+@runtime_checkable
+class SelfAnswering(Protocol):
+    """A dialect whose link layer answers frames outside programs: acknowledgements, replies to an ENQ.
+
+    Optional.  What is owed goes out at once, before anything a program says next, also where no program
+    is under way.  It may only ever answer the pump: a dialect starts nothing this way.
+    """
+
+    def take_owed(self) -> bytes:
+        """What the bytes received so far must be answered with; from now on it counts as sent."""

@@ -11,8 +11,8 @@ Its attribute ``device``, if any, is the simulator's affair.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import EntryPoint, entry_points
 
 from firmware_bridge.dialect import HostDialect
@@ -29,6 +29,7 @@ _SLOW_BAUD = 9_600  # below this an exchange alone takes the better part of the 
 _SLOW_REPLY_WITHIN = Duration(1_000)
 _EXCHANGE_BITS = 64 * 10  # request and answer of 64 characters, ten bits each
 _URL_MAX = 300
+_COMMON_OPTIONS = ("baud", "address")
 _FORM = "DIALECT:PORT[?baud=..&address=..]"
 
 
@@ -44,6 +45,13 @@ class DialectKind:
     """The speed when the URL names none."""
     address_max: int
     """0 where the family has no addresses."""
+    address: int = 0
+    """The address when the URL names none, and the lowest there is."""
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: float = 1
+    options: Mapping[str, str] = field(default_factory=dict)
+    """Further options of the URL, each with the regular expression that its value must match."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +64,11 @@ class PumpUrl:
     simulated: bool
     baud: int
     address: int
+    bytesize: int = 8
+    parity: str = "N"
+    stopbits: float = 1
+    options: tuple[tuple[str, str], ...] = ()
+    """What the URL says of the dialect's own options."""
 
 
 def _new_era(url: PumpUrl, reply_within: Duration) -> HostDialect:
@@ -109,26 +122,28 @@ def parse_pump_url(text: str) -> PumpUrl:
         raise ConfigurationError(f"pump URL {text!r} is not {_FORM} or sim:DIALECT")
     kind = dialect_kind(place if simulated else name)
     options = _options(query, text) if mark else {}
-    for option in options:
-        if option not in ("baud", "address"):
-            raise ConfigurationError(
-                f"pump URL {text!r}: option {option!r} does not exist; there are baud, address"
-            )
+    own = _own_options(kind, options, text)
     baud = _number(options.get("baud"), "baud", kind.baud)
     if baud not in kind.bauds:
         allowed = ", ".join(map(str, kind.bauds))
         raise ConfigurationError(f"pump URL {text!r}: baud {baud} is not one of {allowed}")
-    address = _number(options.get("address"), "address", 0)
+    address = _number(options.get("address"), "address", kind.address)
     if address > kind.address_max:
         raise ConfigurationError(
             f"pump URL {text!r}: address {address} is above {kind.address_max}"
         )
+    if address < kind.address:
+        raise ConfigurationError(f"pump URL {text!r}: address {address} is below {kind.address}")
     return PumpUrl(
         dialect=kind.name,
         port="" if simulated else place,
         simulated=simulated,
         baud=baud,
         address=address,
+        bytesize=kind.bytesize,
+        parity=kind.parity,
+        stopbits=kind.stopbits,
+        options=own,
     )
 
 
@@ -140,6 +155,27 @@ def make_dialect(url: PumpUrl, *, reply_within: Duration = REPLY_WITHIN) -> Host
     on_the_wire = Duration(_EXCHANGE_BITS * 1_000 // url.baud)
     floor = _SLOW_REPLY_WITHIN if url.baud < _SLOW_BAUD else Duration(0)
     return dialect_kind(url.dialect).make(url, max(reply_within, on_the_wire, floor))
+
+
+def _own_options(
+    kind: DialectKind, options: Mapping[str, str], text: str
+) -> tuple[tuple[str, str], ...]:
+    """What ``options`` say beyond speed and address, checked by the dialect's own patterns."""
+    own = []
+    for name, value in options.items():
+        if name in _COMMON_OPTIONS:
+            continue
+        if name not in kind.options:
+            there = ", ".join((*_COMMON_OPTIONS, *kind.options))
+            raise ConfigurationError(
+                f"pump URL {text!r}: option {name!r} does not exist; there are {there}"
+            )
+        if not re.fullmatch(kind.options[name], value, re.ASCII):
+            raise ConfigurationError(
+                f"pump URL {text!r}: {name} {value!r} is not {kind.options[name]}"
+            )
+        own.append((name, value))
+    return tuple(own)
 
 
 def _options(query: str, text: str) -> dict[str, str]:

@@ -291,6 +291,8 @@ class PumpKeeper:
         if alarms is None:
             return  # whatever it does, it does not stand still: stop it again
         self.stopping = self._pressed = False
+        if reading.words:
+            self._log(f"the pump says {reading.words}")
         supervision.cause_gone(PumpAlarm.STOP_UNCONFIRMED | PumpAlarm.LINK_LOST)
         self._mind(alarms)
         self._rest.set()

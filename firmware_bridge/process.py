@@ -200,7 +200,14 @@ class _Port:
             await asyncio.sleep(_RETRY_S * speed_of(self._loop))
 
     async def _open_once(self) -> Transport:
-        transport = await open_transport(self._pump.port, baud=self._pump.baud, loop=self._loop)
+        transport = await open_transport(
+            self._pump.port,
+            baud=self._pump.baud,
+            bytesize=self._pump.bytesize,
+            parity=self._pump.parity,
+            stopbits=self._pump.stopbits,
+            loop=self._loop,
+        )
         self._opened = True
         return transport
 

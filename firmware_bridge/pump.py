@@ -72,7 +72,14 @@ async def open_pump(url: str) -> AsyncIterator[Pump]:
     loop = asyncio.get_running_loop()
     within = Duration.from_s(at_least_wall(REPLY_WITHIN.s, speed_of(loop)))
     dialect = make_dialect(parsed, reply_within=within)
-    transport = await open_transport(parsed.port, baud=parsed.baud, loop=loop)
+    transport = await open_transport(
+        parsed.port,
+        baud=parsed.baud,
+        bytesize=parsed.bytesize,
+        parity=parsed.parity,
+        stopbits=parsed.stopbits,
+        loop=loop,
+    )
     async with pump_on(transport, dialect) as pump:
         yield pump
 
@@ -126,7 +133,9 @@ class Pump:
         Returns what the pump can do with it.  Raises `PumpRefused`, `NoAnswer`.
         """
         await self._idle_alarms()
-        return await self._link.do(self._dialect.configure(syringe))
+        limits = await self._link.do(self._dialect.configure(syringe))
+        self._lease = max(self._lease, limits.lease_min)  # some pumps have a fixed dead-man
+        return limits
 
     async def infuse(self, rate: Rate, volume: Volume) -> Delivery:
         """``volume`` has been delivered at ``rate``, or somebody stopped the pump before.
@@ -151,7 +160,8 @@ class Pump:
         if reading.alarms:
             raise PumpInAlarm(
                 f"infuse {self._programmed.volume}",
-                f"cut short after {reading.infused} by alarm {reading.alarms.name}",
+                f"cut short after {reading.infused} by alarm {reading.alarms.name} "
+                f"{reading.words}".rstrip(),
             )
         return Delivery(self._programmed, reading.infused, reading.state)
 
@@ -176,7 +186,7 @@ class Pump:
             rate=self._programmed.rate if running else Rate(0),
             infused=reading.infused,
             remaining=self._programmed.volume.less(reading.infused),
-            pressure_pa=0,
+            pressure_pa=reading.pressure_pa,
             alarms=self.alarms,
             age=Duration(0),
         )

@@ -51,6 +51,7 @@ class Supervision:
         self.delivering = False
         self.accepted = NOTHING
         self.infused = Volume(0)
+        self.pressure_pa = 0
         self._caps = caps
         self._causes = PumpAlarm.NONE
         self.lease = Duration(0)
@@ -180,6 +181,7 @@ class Supervision:
         state, alarms = self._without_idle_dead_man(reading)
         self._read_at = now
         self.infused = reading.infused
+        self.pressure_pa = reading.pressure_pa
         if state is PumpState.RUNNING and not (was_delivering and not self._overrun()):
             alarms |= PumpAlarm.INTERNAL_FAULT  # it moves unbidden, or further than it was told
         if state is PumpState.UNKNOWN:
@@ -203,6 +205,7 @@ class Supervision:
         _, alarms = self._without_idle_dead_man(reading)
         self._read_at = now
         self.infused = reading.infused
+        self.pressure_pa = reading.pressure_pa
         self.state = PumpState.STOPPED
         self.gate.settled(reading.infused, now)
         self._stand()
@@ -245,7 +248,7 @@ class Supervision:
             rate=self.accepted.rate if moving else Rate(0),
             infused=infused.less(self._counted_from),
             remaining=self.accepted.volume.less(infused) if unfinished else Volume(0),
-            pressure_pa=0,
+            pressure_pa=self.pressure_pa,
             alarms=self.alarms,
             age=Duration(max(0, int((now - self._read_at) * 1000))),
         )

@@ -220,3 +220,33 @@ def test_an_abandoned_program_cannot_go_on_sending(talk: Conversation) -> None:
 def test_abandoning_nothing_is_nothing(talk: Conversation) -> None:
     talk.abandon(Disconnected("bench", "unplugged"))
     assert talk.take_ended() is None
+
+
+class Polite(Lines):
+    """Lines whose link layer owes a ``+`` for every line, and a ``!`` for every bell."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.owed = b""
+
+    def receive(self, data: bytes, now: float) -> Sequence[Frame]:
+        self.owed += b"!" * data.count(b"\a")
+        frames = super().receive(data.replace(b"\a", b""), now)
+        self.owed += b"+" * len(frames)
+        return frames
+
+    def take_owed(self) -> bytes:
+        owed, self.owed = self.owed, b""
+        return owed
+
+
+def test_what_the_link_layer_owes_goes_out_before_the_next_question() -> None:
+    talk = Conversation(Polite())
+    assert talk.receive(b"\a", 0.5) == b"!"
+    assert talk.begin(ask("how", "who"), 1.0) == b"how"
+    assert talk.receive(b"we", 1.1) == b""
+    assert talk.receive(b"\all\n", 1.2) == b"!+who"
+    assert talk.receive(b"\a", 1.3) == b"!"
+    assert talk.receive(b"me\nstray\n", 1.4) == b"++"
+    assert talk.take_ended() == Ended(["well", "me"])
+    assert [frame.text for frame in talk.unsolicited] == ["stray"]
