@@ -26,11 +26,18 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("pump",): ("controller.cli.pump", "drive any pump by hand, through bridge and gate"),
     ("estop",): ("controller.cli.estop", "emergency stop, from anywhere; --reset clears the latch"),
     ("log",): ("controller.cli.log", "verify or show a session log"),
+    ("bench", "analyse"): (
+        "controller.cli.bench_analyse",
+        "how accurate a pump was, from a recording",
+    ),
+    ("bench", "predict"): ("controller.cli.bench_predict", "what to expect of a closed line"),
     ("doctor",): ("controller.cli.doctor", "environment, ports, name clashes, broker self-test"),
 }
+SPELLINGS: dict[tuple[str, ...], tuple[str, ...]] = {("bench", "analyze"): ("bench", "analyse")}
+GROUPS = ("sim", "bench")
 NOT_YET = {
     ("campaign",): "campaigns",
-    ("bench",): "bench procedures",
+    ("bench",): "this bench test",
     ("course",): "courses",
     ("sim", "faults"): "the fault registry",
 }
@@ -78,8 +85,10 @@ def _one_line(text: object) -> str:
 
 def _command_of(words: Sequence[str]) -> tuple[str, ...] | None:
     for length in (2, 1):
-        if tuple(words[:length]) in COMMANDS:
-            return tuple(words[:length])
+        name = tuple(words[:length])
+        name = SPELLINGS.get(name, name)
+        if name in COMMANDS:
+            return name
     return None
 
 
@@ -90,14 +99,14 @@ def _no_command(words: Sequence[str]) -> int:
     if words[0] == "--version":
         sys.stdout.write(f"infusor {version('infusor')}\n")
         return 0
+    if words[0] in GROUPS and words[1:] in (["-h"], ["--help"]):
+        sys.stdout.write(_overview(words[0]))
+        return 0
     for name, what in NOT_YET.items():
         if tuple(words[: len(name)]) == name:
             sys.stderr.write(f"infusor {' '.join(name)}: {what}: not part of this version\n")
             return BAD_USAGE
-    if words[0] == "sim" and words[1:] in (["-h"], ["--help"]):
-        sys.stdout.write(_overview("sim"))
-        return 0
-    given = " ".join(words[:2]) if words[0] == "sim" else words[0]
+    given = " ".join(words[:2]) if words[0] in GROUPS else words[0]
     known = ", ".join(" ".join(name) for name in COMMANDS)
     sys.stderr.write(f"infusor: no command {given!r}; there are: {known}\n")
     return BAD_USAGE

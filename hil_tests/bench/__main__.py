@@ -14,6 +14,7 @@ import sys
 from hil_tests.bench.codecs import codecs
 from hil_tests.bench.commands import cold_start, commands
 from hil_tests.bench.exchange import exchange
+from hil_tests.bench.flow import flow
 from hil_tests.bench.idle import idle
 from hil_tests.bench.patient import patient
 from hil_tests.bench.rehearsal import rehearsal
@@ -27,6 +28,7 @@ TABLES = {
     "idle": idle,
     "rehearsal": rehearsal,
     "patient": patient,
+    "flow": flow,
 }
 HEAD = (
     "Medians and quartiles of interleaved rounds; a ratio is ours over the floor of the same round."
