@@ -96,6 +96,9 @@ class Conversation:
         discard_at = self._dialect.discard_at()
         if discard_at is not None and now >= discard_at - _EARLY_S:
             self._dialect.discard(now)
+            outgoing = self.receive(b"", now)  # where silence ends a frame, it may have ended one
+            if outgoing or self.ended is not None:
+                return outgoing
         program = self._program
         if program is None or self._deadline is None or now < self._deadline - _EARLY_S:
             return b""

@@ -117,7 +117,10 @@ class HostDialect(Protocol):
         """When an incomplete frame is to be given up by calling `discard`, if one is pending."""
 
     def discard(self, now: float) -> None:
-        """Give up an incomplete frame whose time has passed."""
+        """Give up an incomplete frame whose time has passed.
+
+        Where silence ends a frame, the next `receive` hands it out, which follows at once.
+        """
 
     def connect(self) -> Program[Identity]:
         """Stop, then identify, then record every setting this session may change."""

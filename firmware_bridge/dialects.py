@@ -17,6 +17,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 from firmware_bridge.dialect import HostDialect
 from firmware_bridge.errors import ConfigurationError
+from firmware_bridge.messages import Capability
+from firmware_bridge.protocols.harvard import Harvard
 from firmware_bridge.protocols.new_era import NewEra
 from firmware_bridge.quantities import Duration
 
@@ -52,6 +54,8 @@ class DialectKind:
     stopbits: float = 1
     options: Mapping[str, str] = field(default_factory=dict)
     """Further options of the URL, each with the regular expression that its value must match."""
+    capabilities: Capability | None = None
+    """What every pump of the family can do; ``None``: only the pump itself says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +79,10 @@ def _new_era(url: PumpUrl, reply_within: Duration) -> HostDialect:
     return NewEra(port=url.port, address=url.address, reply_within=reply_within)
 
 
+def _harvard(url: PumpUrl, reply_within: Duration) -> HostDialect:
+    return Harvard(port=url.port, address=url.address, reply_within=reply_within)
+
+
 BUILT_IN = {
     "new-era": DialectKind(
         name="new-era",
@@ -82,7 +90,19 @@ BUILT_IN = {
         bauds=(300, 1_200, 2_400, 9_600, 19_200),  # NE-1000 manual 1200-01, section 10
         baud=19_200,
         address_max=99,
-    )
+        capabilities=NewEra.capabilities,
+    ),
+    "harvard": DialectKind(
+        name="harvard",
+        make=_harvard,
+        bauds=(  # 5420-002 Rev C, pages 52-60
+            *(9_600, 19_200, 38_400, 57_600, 115_200),
+            *(128_000, 230_400, 256_000, 460_800, 921_600),
+        ),
+        baud=115_200,
+        address_max=99,
+        capabilities=Harvard.capabilities,
+    ),
 }
 
 

@@ -120,6 +120,9 @@ class PumpLink:
         if self._gone is not None:
             return
         self._go_on(self._conversation.receive(data, self._loop.time()))
+        self._pass_on_unsolicited()
+
+    def _pass_on_unsolicited(self) -> None:
         if self._conversation.unsolicited:
             frames, self._conversation.unsolicited = self._conversation.unsolicited, []
             if self._on_unsolicited is not None:
@@ -129,6 +132,7 @@ class PumpLink:
     def _fired(self) -> None:
         self._timer = self._timer_at = None
         self._go_on(self._conversation.on_timer(self._loop.time()))
+        self._pass_on_unsolicited()
 
     def _lost(self, cause: Exception | None) -> None:
         if self._gone is not None:

@@ -155,7 +155,7 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
     "socket://192.0.2.1:4001 is hardware": (
         *("run", VISIT, "--speed", "2", "--pump", "new-era:socket://192.0.2.1:4001"),
     ),
-    "dialect 'harvard' does not exist": ("run", VISIT, "--pump", "sim:harvard"),
+    "dialect 'graseby' does not exist": ("run", VISIT, "--pump", "sim:graseby"),
     "baud 17 is not one of 300": ("run", VISIT, "--pump", "new-era:/dev/ttyUSB0?baud=17"),
     "device: 'Bench 1' is not 1 to 32": ("run", VISIT, "--device", "Bench 1"),
     "'http://x' is not mqtt://": ("run", VISIT, "--mqtt", "http://x"),
