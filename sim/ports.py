@@ -203,6 +203,8 @@ class PtyPort:
 class TcpPort:
     """A listening TCP port for one host at a time; a second one is turned away."""
 
+    scheme = "socket"
+
     def __init__(self, loop: asyncio.AbstractEventLoop, host: str, port: int) -> None:
         self._loop = loop
         self._host = host
@@ -216,7 +218,7 @@ class TcpPort:
     def name(self) -> str:
         """``socket://host:port``, as pyserial spells it; port 0 becomes a real one at `open`."""
         host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"socket://{host}:{self._port}"
+        return f"{self.scheme}://{host}:{self._port}"
 
     def open(self, received: Received) -> None:
         """Raises `LinkError` when the address cannot be listened on."""
@@ -275,6 +277,10 @@ class TcpPort:
             ended=self._hang_up,
             backlog_bytes_max=BACKLOG_BYTES_MAX,
         )
+        self.connected()
+
+    def connected(self) -> None:
+        """A host is there.  A raw socket has nothing to tell it."""
 
     def _hang_up(self) -> None:
         if self._client is not None and self._stream is not None:

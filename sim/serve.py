@@ -1,8 +1,9 @@
 """Gives a simulated pump the time and a port: the thin shell between a pure device and the world.
 
-Answerable for handing bytes and the loop's time to the device, for sending each answer when it is due,
-and for one timer, set to the device's next event.  Works the same in real, scaled and virtual time.
-Not answerable for what a device does, nor for sockets and terminals (`sim.ports`).
+Answerable for handing bytes and the loop's time to the device, for sending each answer when it is due to
+the port that asked, and for one timer, set to the device's next event.  Works the same in real, scaled
+and virtual time.  Not answerable for what a device does, for what is wrong with a line (`sim.wire`), nor
+for sockets and terminals (`sim.ports`).
 
 For bench and simulation only.
 """
@@ -10,26 +11,54 @@ For bench and simulation only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 from firmware_bridge.transports.base import Transport
 from sim.devices.base import Device, Reply
+from sim.faults.kinds import accept, find
+from sim.faults.line_kinds import ROOM as LINE
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
+from sim.wire import Wire
 
 LOOPBACK = "127.0.0.1"
 
 
-class Served:
-    """A device at a port.  To be used from the loop's thread only."""
+class _Plug:
+    """One port of a pump, and the line to it."""
 
-    def __init__(self, device: Device, loop: asyncio.AbstractEventLoop, port: Port) -> None:
-        """Plugs it in; raises what the port raises, and leaves nothing behind then."""
+    def __init__(
+        self, port: Port, loop: asyncio.AbstractEventLoop, received: _Received, seed: int
+    ) -> None:
+        self.port = port
+        self.wire = Wire(loop, to_pump=partial(received, self), to_host=self._to_host, seed=seed)
+
+    def _to_host(self, data: bytes) -> None:
+        self.port.write(data)
+
+
+_Received = Callable[[_Plug, bytes], None]
+
+
+class Served:
+    """A device at one port or several.  To be used from the loop's thread only.
+
+    An answer goes to the port that asked; what the pump says by itself, to all of them.
+    """
+
+    def __init__(
+        self, device: Device, loop: asyncio.AbstractEventLoop, *ports: Port, seed: int = 0
+    ) -> None:
+        """Plugs it in; raises what a port raises, and leaves nothing behind then.
+
+        ``seed``: of the chances of its lines.
+        """
         self.device = device
         self._loop = loop
-        self._port = port
+        self._plugs = [_Plug(port, loop, self._received, seed) for port in ports]
         self._timer: asyncio.TimerHandle | None = None
         self._late: set[asyncio.TimerHandle] = set()
         self._plugged = False
@@ -40,7 +69,12 @@ class Served:
     @property
     def port(self) -> str:
         """What a host opens."""
-        return self._port.name
+        return self._plugs[0].port.name
+
+    @property
+    def ports(self) -> tuple[str, ...]:
+        """All there is to open."""
+        return tuple(plug.port.name for plug in self._plugs)
 
     # -- what the simulation asks and does ----------------------------------------------------------
 
@@ -56,14 +90,35 @@ class Served:
         return self.device.truth().delivered_nl
 
     def inject(self, kind: str, **parameters: FaultValue) -> None:
-        """The fault is there from now on; raises `sim.faults.parameters.FaultError`."""
-        now = self._loop.time()
-        self._answer(self.device.inject(kind, now, **parameters), now)
+        """The fault is there from now on; raises `sim.faults.parameters.FaultError`.
+
+        A fault of the line is one of the lines to all ports.
+        """
+        if find(kind).room != LINE:
+            now = self._loop.time()
+            self._answer(self.device.inject(kind, now, **parameters), now)
+        elif kind == "disconnect":
+            accept(kind, parameters)
+            self.unplug()
+        elif kind == "hang_up":
+            away_s = float(accept(kind, parameters)["reopen_after_s"])
+            self.unplug()
+            self._later(away_s, self.replug)
+        else:
+            for plug in self._plugs:
+                plug.wire.inject(kind, parameters)
 
     def clear(self, kind: str | None = None) -> None:
         """The fault, or every one, is gone; raises `sim.faults.parameters.FaultError`."""
-        now = self._loop.time()
-        self._answer(self.device.clear(kind, now), now)
+        line = kind is None or find(kind).room == LINE
+        if line:
+            for plug in self._plugs:
+                plug.wire.clear(kind)
+        if kind in (None, "disconnect", "hang_up"):
+            self.replug()
+        if kind is None or not line:
+            now = self._loop.time()
+            self._answer(self.device.clear(kind, now), now)
 
     def power_cycle(self) -> None:
         """Mains off and on again; the cable stays where it is."""
@@ -75,21 +130,32 @@ class Served:
     def unplug(self) -> None:
         """The host finds its port gone; the pump goes on with what it was doing.  Idempotent."""
         self._plugged = False
-        self._port.close()
+        for plug in self._plugs:
+            plug.port.close()
+            plug.wire.cut()
         for handle in self._late:
             handle.cancel()
         self._late.clear()
 
     def replug(self) -> None:
-        """The port is there again under the same name.  Idempotent; raises what the port raises."""
-        if not self._plugged:
-            self._port.open(self._received)
-            self._plugged = True
+        """The ports are there again under the same names.  Idempotent; raises what a port raises."""
+        if self._plugged:
+            return
+        try:
+            for plug in self._plugs:
+                plug.port.open(plug.wire.from_host)
+        except Exception:
+            for plug in self._plugs:
+                plug.port.close()
+            raise
+        self._plugged = True
 
     def connect(self, transport: Transport) -> None:
         """Plugged into this transport from now on, and out of whatever it was plugged into."""
         self.unplug()
-        self._port = MemoryPort(transport)
+        [*_, plug] = self._plugs
+        plug.port = MemoryPort(transport)
+        self._plugs = [plug]
         self.replug()
 
     def close(self) -> None:
@@ -101,17 +167,20 @@ class Served:
 
     # -- bytes and time -----------------------------------------------------------------------------
 
-    def _received(self, data: bytes) -> None:
+    def _received(self, plug: _Plug, data: bytes) -> None:
         now = self._loop.time()
-        self._answer(self.device.feed(data, now), now)
+        self._answer(self.device.feed(data, now), now, (plug,))
 
-    def _answer(self, replies: Sequence[Reply], now: float) -> None:
+    def _answer(
+        self, replies: Sequence[Reply], now: float, to: Sequence[_Plug] | None = None
+    ) -> None:
         """Send what is due, set timers for what is not, and one for the device's next event."""
         for delay_s, frame in replies:
+            plugs = self._plugs if to is None else to
             if delay_s > 0.0:
-                self._send_later(delay_s, frame)
+                self._later(delay_s, partial(_send, frame, plugs))
             else:
-                self._port.write(frame)
+                _send(frame, plugs)
         due = self.device.next_event(now)
         # A timer that comes too early costs one wake-up; moving it at every poll would cost more.
         if due is not None and (self._timer is None or due < self._timer.when()):
@@ -119,12 +188,14 @@ class Served:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._due, due)
 
-    def _send_later(self, delay_s: float, frame: bytes) -> None:
-        def send() -> None:
-            self._late.discard(handle)
-            self._port.write(frame)
+    def _later(self, delay_s: float, action: Callable[[], object]) -> None:
+        """Unless the cable is out by then."""
 
-        handle = self._loop.call_later(delay_s, send)
+        def run() -> None:
+            self._late.discard(handle)
+            action()
+
+        handle = self._loop.call_later(delay_s, run)
         self._late.add(handle)
 
     def _due(self, due: float) -> None:
@@ -132,6 +203,11 @@ class Served:
         self._timer = None
         now = max(due, self._loop.time())
         self._answer(self.device.advance(now), now)
+
+
+def _send(frame: bytes, plugs: Sequence[_Plug]) -> None:
+    for plug in plugs:
+        plug.wire.from_pump(frame)
 
 
 def serve_pty(device: Device, loop: asyncio.AbstractEventLoop, link: Path | None = None) -> Served:

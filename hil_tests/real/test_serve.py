@@ -362,11 +362,14 @@ def test_options_reach_the_pump_and_its_clock(
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        (["--dialect", "harvard"], ["harvard", "new-era"]),
+        (["--dialect", "acme"], ["acme", "new-era"]),
         (["--dialect", "new-era", "--model", "ne-9"], ["ne-9", "ne-1000"]),
         (["--dialect", "new-era", "--faults", "f.toml"], ["--faults"]),
         (["--dialect", "new-era", "--control", "c"], ["--control"]),
-        (["--dialect", "new-era", "--rfc2217", ":1"], ["--rfc2217"]),
+        (["--dialect", "new-era", "--rfc2217", ":x"], ["--rfc2217", "HOST:PORT"]),
+        (["--config", "/nowhere.toml"], ["/nowhere.toml"]),
+        (["--config", "x", "--address", "1"], ["--address", "--config"]),
+        ([], ["--dialect"]),
         (["--dialect", "new-era", "--address", "100"], ["--address", "100", "0..99"]),
         (["--dialect", "new-era", "--seed", "x"], ["--seed", "x"]),
         (["--dialect", "new-era", "--speed", "fast"], ["--speed", "fast"]),

@@ -8,26 +8,11 @@ that none of them can know a kind that the others do not.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from sim.faults.parameters import Amount, Choice, FaultError, FaultValue, Parameter
-
-
-@dataclass(frozen=True, slots=True)
-class FaultKind:
-    """One way in which something breaks.
-
-    ``room``: what is struck.  ``lasting``: it stays until it is cleared; otherwise it is over when it has
-    happened.
-    """
-
-    kind: str
-    room: str
-    text: str
-    parameters: Mapping[str, Parameter] = field(default_factory=dict)
-    lasting: bool = True
-
+from sim.faults.fault_kind import FaultKind
+from sim.faults.line_kinds import LINE_KINDS
+from sim.faults.parameters import Amount, Choice, FaultError, FaultValue
 
 _COMMANDS = Amount(1, 1, 1_000_000)
 
@@ -56,7 +41,9 @@ _KINDS = (
     FaultKind("stop_ignored", "protocol", "a stop is answered as if it had been obeyed"),
 )
 
-KINDS: Mapping[str, FaultKind] = MappingProxyType({kind.kind: kind for kind in _KINDS})
+KINDS: Mapping[str, FaultKind] = MappingProxyType(
+    {kind.kind: kind for kind in (*_KINDS, *LINE_KINDS)}
+)
 """name -> kind."""
 
 

@@ -1,0 +1,193 @@
+"""What stands on a simulated bench: pumps, and the ports they are plugged into.
+
+Answerable for taking a description (of the command line or a TOML file) apart, for refusing it in one
+line that names file, key, value and limit before anything is opened, and for opening it.  Pumps that
+name the same port hang on it together, as on a daisy chain; a pump may name several.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from firmware_bridge.errors import ConfigurationError
+from sim.devices.kinds import PumpOptions, device_kind
+from sim.devices.quirks import QuirkError
+from sim.devices.syringes import SyringeError, mount
+from sim.mechanics import Mount
+from sim.ports import Port, PtyPort, TcpPort
+from sim.rfc2217_port import Rfc2217Port
+from sim.serve import LOOPBACK, Served
+from sim.shared_port import SharedPort
+
+TCP_PORT_MAX = 65_535
+SEED_MAX = 2**63 - 1
+PUMPS_MAX = 100
+"""As many as a daisy chain can address."""
+PORT_FORMS = "pty, pty:LINK, tcp:HOST:PORT or rfc2217:HOST:PORT"
+
+_KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "dialect": str,
+    "model": str,
+    "address": int,
+    "syringe": str,
+    "loaded_ml": (int, float),
+    "quirks": dict,
+    "ports": list,
+    "seed": int,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PumpSpec:
+    """One pump and where it is plugged in.  ``seed``: of the chances of its lines."""
+
+    name: str
+    dialect: str
+    options: PumpOptions
+    ports: tuple[str, ...] = ("pty",)
+    seed: int = 0
+
+
+def pump_spec(
+    *,
+    name: str = "pump-1",
+    dialect: str,
+    model: str | None = None,
+    address: int = 0,
+    syringe: str | None = None,
+    loaded_ml: float | None = None,
+    quirks: Sequence[str] = (),
+    ports: Sequence[str] = ("pty",),
+    seed: int = 0,
+) -> PumpSpec:
+    """Raises `ConfigurationError` naming the value and what there is."""
+    kind = device_kind(dialect)
+    chosen = kind.models[0] if model is None else model.lower()
+    if chosen not in kind.models:
+        raise ConfigurationError(f"model {model}: it is one of {', '.join(kind.models)}")
+    if not 0 <= address <= kind.address_max:
+        raise ConfigurationError(f"address {address}: it is in 0..{kind.address_max}")
+    if not 0 <= seed <= SEED_MAX:
+        raise ConfigurationError(f"seed {seed}: it is in 0..{SEED_MAX}")
+    if syringe is None and loaded_ml is not None:
+        raise ConfigurationError(f"loaded_ml {loaded_ml:g}: only together with a syringe")
+    try:
+        mounted = Mount() if syringe is None else mount(syringe, loaded_ml=loaded_ml)
+        options = PumpOptions(model=chosen, address=address, quirks=tuple(quirks), mount=mounted)
+        kind.make(options)  # what a dialect refuses, it refuses now
+    except (QuirkError, SyringeError) as error:
+        raise ConfigurationError(str(error)) from error
+    for port in ports:
+        _place(port)
+    return PumpSpec(name=name, dialect=dialect, options=options, ports=tuple(ports), seed=seed)
+
+
+def read_bench(path: Path) -> list[PumpSpec]:
+    """The pumps of a TOML file, a ``[[pump]]`` table each.  Raises `ConfigurationError`."""
+    try:
+        data = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise ConfigurationError(f"{path}: not a TOML file: {error}") from error
+    tables = data.pop("pump", None)
+    if data:
+        raise ConfigurationError(f"{path}: unknown key {next(iter(data))!r}; there is [[pump]]")
+    if not isinstance(tables, list) or not 0 < len(tables) <= PUMPS_MAX:
+        raise ConfigurationError(f"{path}: one to {PUMPS_MAX} [[pump]] tables are needed")
+    specs = [_table(path, number, table) for number, table in enumerate(tables, start=1)]
+    names = [spec.name for spec in specs]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(f"{path}: name {name!r} is there twice")
+    return specs
+
+
+class Bench:
+    """Pumps at their ports, on one loop."""
+
+    def __init__(self, specs: Sequence[PumpSpec], loop: asyncio.AbstractEventLoop) -> None:
+        """Opens everything; raises what a port raises, and leaves nothing behind then."""
+        self.pumps: dict[str, Served] = {}
+        self.loop = loop
+        self._shared: dict[str, SharedPort] = {}
+        wanted = [port for spec in specs for port in spec.ports]
+        try:
+            for spec in specs:
+                ports = [self._port(port, shared=wanted.count(port) > 1) for port in spec.ports]
+                device = device_kind(spec.dialect).make(spec.options)
+                self.pumps[spec.name] = Served(device, loop, *ports, seed=spec.seed)
+        except Exception:
+            self.close()
+            raise
+
+    @property
+    def port(self) -> str:
+        """The first there is to open."""
+        return next(iter(self.pumps.values())).port
+
+    def close(self) -> None:
+        """Nothing is left on the loop, no port and no link.  Idempotent."""
+        for served in self.pumps.values():
+            served.close()
+
+    def _port(self, text: str, *, shared: bool) -> Port:
+        """A pseudo-terminal without a link is never shared: nobody could name it twice."""
+        if not shared or text == "pty":
+            return _opened(text, self.loop)
+        if text not in self._shared:
+            self._shared[text] = SharedPort(_opened(text, self.loop))
+        return self._shared[text].tap()
+
+
+def _opened(text: str, loop: asyncio.AbstractEventLoop) -> Port:
+    scheme, link, (host, port) = _place(text)
+    if scheme == "pty":
+        return PtyPort(loop, Path(link) if link else None)
+    make = TcpPort if scheme == "tcp" else Rfc2217Port
+    return make(loop, host, port)
+
+
+def _place(text: str) -> tuple[str, str, tuple[str, int]]:
+    """Scheme, link, and address of a port.  Raises `ConfigurationError`."""
+    scheme, _, rest = text.partition(":")
+    if scheme == "pty":
+        return scheme, rest, ("", 0)
+    if scheme not in ("tcp", "rfc2217"):
+        raise ConfigurationError(f"port {text!r}: it is {PORT_FORMS}")
+    return scheme, "", host_and_port(scheme, rest)
+
+
+def host_and_port(what: str, text: str) -> tuple[str, int]:
+    """``HOST:PORT``; without a host it is this machine's own loopback.  Raises `ConfigurationError`."""
+    host, _, port = text.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and int(port) <= TCP_PORT_MAX):
+        raise ConfigurationError(f"{what} {text}: it is HOST:PORT with a port in 0..{TCP_PORT_MAX}")
+    return host.strip("[]") or LOOPBACK, int(port)
+
+
+def _table(path: Path, number: int, table: object) -> PumpSpec:
+    """One ``[[pump]]``, every key checked for its type."""
+    where = f"{path}: pump {number}"
+    if not isinstance(table, dict):
+        raise ConfigurationError(f"{where}: must be a table")
+    for key, value in table.items():
+        if key not in _KEYS:
+            raise ConfigurationError(f"{where}: unknown key {key!r}; there are {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
+            raise ConfigurationError(f"{where}: {key} = {value!r} is of the wrong type")
+    if "dialect" not in table:
+        raise ConfigurationError(f"{where}: dialect is missing")
+    ports = table.pop("ports", ["pty"])
+    if not ports or not all(isinstance(port, str) for port in ports):
+        raise ConfigurationError(f"{where}: ports = {ports!r} must be texts: {PORT_FORMS}")
+    quirks = [f"{name}={value}" for name, value in table.pop("quirks", {}).items()]
+    try:
+        return pump_spec(**{"name": f"pump-{number}", **table}, quirks=quirks, ports=ports)
+    except ConfigurationError as error:
+        raise ConfigurationError(f"{where}: {error}") from error
