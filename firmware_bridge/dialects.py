@@ -18,6 +18,7 @@ from importlib.metadata import EntryPoint, entry_points
 from firmware_bridge.dialect import HostDialect
 from firmware_bridge.errors import ConfigurationError
 from firmware_bridge.messages import Capability
+from firmware_bridge.protocols.alaris import LEASE, Alaris
 from firmware_bridge.protocols.harvard import Harvard
 from firmware_bridge.protocols.new_era import NewEra
 from firmware_bridge.quantities import Duration
@@ -83,6 +84,15 @@ def _harvard(url: PumpUrl, reply_within: Duration) -> HostDialect:
     return Harvard(port=url.port, address=url.address, reply_within=reply_within)
 
 
+def _alaris(url: PumpUrl, reply_within: Duration) -> HostDialect:
+    lease = dict(url.options).get("lease_s")
+    return Alaris(
+        port=url.port,
+        reply_within=reply_within,
+        lease=LEASE if lease is None else Duration.from_s(lease),
+    )
+
+
 BUILT_IN = {
     "new-era": DialectKind(
         name="new-era",
@@ -102,6 +112,15 @@ BUILT_IN = {
         baud=115_200,
         address_max=99,
         capabilities=Harvard.capabilities,
+    ),
+    "alaris": DialectKind(
+        name="alaris",
+        make=_alaris,
+        bauds=(38_400,),  # the one speed that drivers of this pump use
+        baud=38_400,
+        address_max=0,
+        options={"lease_s": "[6-9]|[1-5][0-9]|60"},  # its own time-out: no source, above 5 s
+        capabilities=Alaris.capabilities,
     ),
 }
 
