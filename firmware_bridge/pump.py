@@ -217,7 +217,7 @@ class Pump:
         Between deliveries nobody keeps the pump alive, and nothing that its dead-man could stop is
         under way; so that alarm says nothing.
         """
-        reading = await self._link.do(self._dialect.read())
+        reading = await self._ask_patiently()
         self.alarms |= reading.alarms & ~PumpAlarm.LEASE_EXPIRED
         if reading.state is PumpState.RUNNING:
             raise PumpRefused("pump", "it is running already")

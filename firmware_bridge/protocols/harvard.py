@@ -40,13 +40,15 @@ from firmware_bridge.protocols.harvard_replies import (
     parse_identity,
     parse_status,
 )
-from firmware_bridge.protocols.harvard_settings import Settings, on_or_off
+from firmware_bridge.protocols.harvard_settings import Settings, polling
 from firmware_bridge.protocols.harvard_stop import moves, stop_until_still
 from firmware_bridge.protocols.harvard_wire import WHO, Refused, Wire
 from firmware_bridge.quantities import Duration, Rate, Volume
 
 _OPENING_MOVES = 4
 _PAUSES = 4
+_AGAIN = 3
+"""Times that a reading which would end a delivery is asked for again: no checksum protects it."""
 
 
 class Harvard:
@@ -220,7 +222,15 @@ class Harvard:
         return (yield from self._reading(reply, _status_of(reply)))
 
     def _reading(self, reply: Reply, status: Status) -> Program[Reading]:
+        for _ in range(_AGAIN):
+            if not self._account.is_turn(status.volume, moving=moves(reply, status)):
+                break
+            before = status.volume
+            reply, status = yield from self._status()
+            if status.volume == before:
+                break
         yield from self._count(reply, status)
+        yield from self._remembers(reply)
         return self._account.reading(reply, status, self._wire.take_seen())
 
     def _count(self, reply: Reply, status: Status) -> Program[None]:
@@ -233,13 +243,13 @@ class Harvard:
                 counter = self._account.counter
         at_target = status.at_target or reply.prompt == "T*"
         self._wire.seen |= self._account.counted(counter, at_target=at_target)
-        if self._polled and not reply.polled:
-            yield from self._find_out_about_polling()
 
-    def _find_out_about_polling(self) -> Program[None]:
-        """An answer came without XON: a byte was lost, or the pump forgot what it was told."""
-        reply = yield from self._wire.query("poll", lambda reply: on_or_off(reply.line) is not None)
-        if on_or_off(reply.line) == "off":
+    def _remembers(self, reply: Reply) -> Program[None]:
+        """Where an answer came without XON, a byte was lost, or the pump forgot what it was told."""
+        if not self._polled or reply.polled:
+            return
+        reply = yield from self._wire.query("poll", lambda reply: polling(reply.line) is not None)
+        if polling(reply.line) == "off":
             self._polled = False
             self._wire.seen |= PumpAlarm.RESET
 
@@ -351,11 +361,10 @@ class Harvard:
         yield from self._count(reply, status)
         rest = accepted.volume.less(account.infused)
         told_rate, told_rest = mounted.rate(accepted.rate), mounted.target(rest)
-        account.cleared()
+        account.clearing = True
         taken = yield from self._program.load(mounted, accepted.rate, told_rate, rest, told_rest)
-        account.accepted = Accepted(taken.rate, account.carried + taken.volume)
-        account.paused = False
-        yield from self._run(f"resuming towards {account.accepted.volume}", taken.volume)
+        account.continued(taken.rate, taken.volume)
+        yield from self._run(f"resuming with {taken.volume} left", taken.volume)
         return (yield from self.read())
 
     def stop(self) -> Program[Reading]:
@@ -364,6 +373,7 @@ class Harvard:
         self._account.paused = False
         with suppress(NoAnswer, Refused):  # it stands still, whatever else it does not answer
             yield from self._count(reply, status)
+            yield from self._remembers(reply)
         state = PumpState.COMPLETED if self._account.is_complete else PumpState.STOPPED
         return Reading(state, self._account.infused, self._wire.take_seen())
 

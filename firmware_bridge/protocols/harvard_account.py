@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from firmware_bridge.dialect import Accepted, Reading
 from firmware_bridge.messages import PumpAlarm, PumpState
 from firmware_bridge.protocols.harvard_replies import STATES, Reply, Status
-from firmware_bridge.quantities import Volume
+from firmware_bridge.quantities import Rate, Volume
 
 _RATE_PARTS = 100
 """A running pump whose own rate differs by more than 1 part in this many runs at another one [design]."""
@@ -32,6 +32,10 @@ class Account:
     counter: Volume = Volume(0)
     """The last reading of the pump's counter."""
     paused: bool = False
+    clearing: bool = False
+    """Whether this session is about to clear the counter itself."""
+    stands: bool = False
+    """Whether the pump has been seen to stand since it was started."""
     at_target: bool = False
     """Whether the pump has said since the start that it reached its target."""
 
@@ -39,24 +43,33 @@ class Account:
         """Counter and account begin anew; nothing has been started."""
         self.accepted = None
         self.carried = self.counter = Volume(0)
-        self.paused = self.at_target = False
+        self.paused = self.at_target = self.stands = self.clearing = False
 
     @property
     def infused(self) -> Volume:
         return self.carried + self.counter
 
-    def cleared(self) -> None:
-        """The counter was cleared, and what it said is kept here."""
+    def continued(self, rate: Rate, rest: Volume) -> None:
+        """After a pause the counter was cleared, ``rest`` programmed; what it said before is kept here."""
         self.carried, self.counter = self.infused, Volume(0)
+        self.accepted = Accepted(rate, self.carried + rest)
+        self.paused = self.at_target = self.stands = self.clearing = False
 
     def counted(self, counter: Volume, *, at_target: bool) -> PumpAlarm:
         """The pump's counter now.  One that runs backwards was reset, and its pump with it."""
         self.at_target = self.at_target or at_target
-        reset = self.accepted is not None and counter < self.counter
-        if reset:
-            self.cleared()
+        back = self.accepted is not None and counter < self.counter
+        if back:
+            self.carried = self.infused
         self.counter = counter
-        return PumpAlarm.RESET if reset else PumpAlarm.NONE
+        return PumpAlarm.RESET if back and not self.clearing else PumpAlarm.NONE
+
+    def is_turn(self, counter: Volume, *, moving: bool) -> bool:
+        """Whether such a reading would end the delivery: it stands, ran on too far, or was reset."""
+        if self.accepted is None or self.stands:
+            return False
+        beyond = self.carried + counter > self.accepted.volume
+        return not moving or beyond or counter < self.counter
 
     @property
     def is_complete(self) -> bool:
@@ -75,6 +88,7 @@ class Account:
             odd = self._oddity(reply, status)
             alarms |= PumpAlarm.INTERNAL_FAULT if odd else PumpAlarm.NONE
             return Reading(PumpState.RUNNING, self.infused, alarms, words=odd)
+        self.stands = True
         if status.stalled:
             alarms |= PumpAlarm.OCCLUSION
         return Reading(self._standing(reply, alarms), self.infused, alarms)

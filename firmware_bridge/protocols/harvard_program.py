@@ -22,7 +22,7 @@ from firmware_bridge.protocols.harvard_numbers import (
     volume_text,
 )
 from firmware_bridge.protocols.harvard_plan import Mounted
-from firmware_bridge.protocols.harvard_replies import Shape
+from firmware_bridge.protocols.harvard_replies import Reply, Shape
 from firmware_bridge.protocols.harvard_settings import (
     RAMP_NOT_SET,
     VOLUME_NOT_SET,
@@ -76,7 +76,9 @@ class PumpProgram:
         yield from self._expect_diameter(wanted, f"asked for {wanted} mm, the pump reads back")
 
     def _expect_diameter(self, wanted: str, complaint: str) -> Program[None]:
-        reply = yield from self._wire.query("diameter", _says(parse_diameter_um))
+        reply = yield from self._shown(
+            "diameter", _says(parse_diameter_um), lambda line: _same_diameter(line, wanted)
+        )
         if not _same_diameter(reply.line, wanted):
             raise PumpRefused("diameter", f"{complaint} {reply.line}")
 
@@ -89,9 +91,11 @@ class PumpProgram:
         if told is None:
             raise BeyondPump("syringe size", f"{size} cannot be told to the pump")
         yield from self._settings.write("svolume", told.text)
-        taken = yield from self._settings.read("svolume")
-        if taken is None or parse_volume(taken) != told.amount:
-            raise PumpRefused("svolume", f"sent {told.text}, the pump reads back {taken}")
+        reply = yield from self._shown(
+            "svolume", _says(parse_volume), lambda line: parse_volume(line) == told.amount
+        )
+        if parse_volume(reply.line) != told.amount:
+            raise PumpRefused("svolume", f"sent {told.text}, the pump reads back {reply.line}")
 
     # --- a delivery -------------------------------------------------------------------------------
 
@@ -114,14 +118,18 @@ class PumpProgram:
         yield from self._settings.write("irate", told_rate.text)
         speed = yield from self._read_back("irate", parse_rate, rate.nl_h, told_rate)
         yield from self._no_ramp()
-        counted = yield from self.infused()
+        counted = yield from self.infused(wanted=Volume(0))
         if counted.nl:
             raise PumpRefused("start", f"the counter was cleared and reads {counted}")
         return Accepted(rate_down(speed), volume_down(volume))
 
-    def infused(self) -> Program[Volume]:
+    def infused(self, *, wanted: Volume | None = None) -> Program[Volume]:
         """The pump's counter of what it infused since that was cleared."""
-        reply = yield from self._wire.query("ivolume", _says(parse_volume))
+        reply = yield from self._shown(
+            "ivolume",
+            _says(parse_volume),
+            lambda line: wanted is None or parse_volume(line) == wanted.nl,
+        )
         return volume_down(parse_volume(reply.line) or Fraction(0))
 
     def _no_time_target(self) -> Program[None]:
@@ -137,25 +145,43 @@ class PumpProgram:
     def _no_ramp(self) -> Program[None]:
         """A ramp left over would run in place of the rate."""
         try:
-            reply = yield from self._wire.query(
-                "iramp", lambda reply: "amp" in reply.line or (" to " in reply.line)
-            )
+            reply = yield from self._shown("iramp", _is_ramp, _no_ramp)
         except Refused:
             return  # this model has none
-        if not reply.line.startswith(RAMP_NOT_SET):
+        if not _no_ramp(reply.line):
             raise PumpRefused("iramp", f"a ramp is set up at the pump: {reply.line}")
 
     def _read_back(
         self, name: str, parse: Callable[[str], Fraction | None], asked: int, sent: Told
     ) -> Program[Fraction]:
         """What the pump took; refused if it is more than asked, or far less."""
-        reply = yield from self._wire.query(
-            name, lambda reply: parse(reply.line) is not None or reply.line == VOLUME_NOT_SET
+
+        def good(line: str) -> bool:
+            taken = parse(line)
+            return taken is not None and not lost_too_much(asked, taken)
+
+        reply = yield from self._shown(
+            name, lambda reply: parse(reply.line) is not None or reply.line == VOLUME_NOT_SET, good
         )
         taken = parse(reply.line)
-        if taken is None or lost_too_much(asked, taken):
+        if taken is None or not good(reply.line):
             raise PumpRefused(name, f"sent {sent.text}, the pump reads back {reply.line}")
         return taken
+
+    def _shown(self, name: str, fits: Shape, good: Callable[[str], bool]) -> Program[Reply]:
+        """What the pump shows; asked once more if it is not ``good``, since no checksum protects it."""
+        reply = yield from self._wire.query(name, fits)
+        if not good(reply.line):
+            reply = yield from self._wire.query(name, fits)
+        return reply
+
+
+def _is_ramp(reply: Reply) -> bool:
+    return "amp" in reply.line or " to " in reply.line
+
+
+def _no_ramp(line: str) -> bool:
+    return line.startswith(RAMP_NOT_SET)
 
 
 def _same_diameter(line: str, wanted_mm: str) -> bool:

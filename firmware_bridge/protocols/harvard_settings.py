@@ -22,17 +22,22 @@ from firmware_bridge.protocols.harvard_wire import Refused, Wire
 VOLUME_NOT_SET = "Target volume not set"
 TIME_NOT_SET = "Target time not set"
 RAMP_NOT_SET = "Ramp not set up"
-_ON_OR_OFF = re.compile(r"(?:Polling mode|Echo) is (ON|OFF)", re.IGNORECASE)
+_POLLING = re.compile(r"Polling mode is (ON|OFF)", re.IGNORECASE)
+_ECHO = re.compile(r"Echo is (ON|OFF)", re.IGNORECASE)
 _MODE = re.compile(r".*\((qs (?:i|w|iw))\)", re.IGNORECASE)
 _SECONDS = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,6})?) seconds?", re.IGNORECASE)
 _CLOCK = re.compile(r"[0-9]{2,4}:[0-9]{2}:[0-9]{2}")
 NVRAM = "nvram"
-_TRIES = 2
 
 
-def on_or_off(line: str) -> str | None:
-    """``on`` or ``off`` in the answer to ``poll`` or ``echo``."""
-    match = _ON_OR_OFF.fullmatch(line)
+def polling(line: str) -> str | None:
+    """``on`` or ``off`` in the answer to ``poll``."""
+    match = _POLLING.fullmatch(line)
+    return match[1].lower() if match else None
+
+
+def _echoing(line: str) -> str | None:
+    match = _ECHO.fullmatch(line)
     return match[1].lower() if match else None
 
 
@@ -81,8 +86,8 @@ class Setting:
 
 
 SETTINGS = {
-    "poll": Setting(on_or_off),
-    "echo": Setting(on_or_off),
+    "poll": Setting(polling),
+    "echo": Setting(_echoing),
     "load": Setting(mode),
     "diameter": Setting(_millimetres),
     "svolume": Setting(_volume),
@@ -111,18 +116,17 @@ class Settings:
     def read(self, name: str) -> Program[str | None]:
         """The argument that would set it to what it is; ``None`` if this model does not say.
 
-        What looks otherwise is asked for again, since it may have been a belated copy of another
-        answer.  Raises `NoAnswer`.
+        What looks otherwise is believed only when no answer of the past can be outstanding any more.
+        Raises `NoAnswer`.
         """
-        for _ in range(_TRIES):
+        reads = SETTINGS[name].reads
+        reply = yield from self._wire.fresh(name, lambda reply: reads(reply.line) is not None)
+        if reply is None or reply.error:
             try:
                 reply = yield from self._wire.query(name, _has_lines)
             except Refused:
                 return None
-            value = SETTINGS[name].reads(reply.line)
-            if value is not None:
-                return value
-        return None
+        return reads(reply.line)
 
     def record(self) -> Program[None]:
         """Every setting that this session may change is recorded, unless it was before."""

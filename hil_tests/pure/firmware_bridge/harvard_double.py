@@ -49,7 +49,7 @@ class Double:
         self.flags6 = True
         self.version: list[str] | None = list(LEGATO)
         self.ver: list[str] | None = None
-        self.nvram_words = ("none", "off")
+        self.nvram_words = ["none", "off"]
         self.refuses: dict[str, str] = {}
         self.overrides: dict[str, list[str]] = {}
         self.heard: list[str] = []
