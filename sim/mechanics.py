@@ -8,144 +8,58 @@ rounded down.
 
     commanded   what the motor was told to move, in the programmed syringe's volume: the pump's counters
     plunger     what the mounted syringe displaced: commanded x (mounted / programmed diameter) squared
-    stored      what the occluded line holds back; pressure = stored / compliance
-    delivered   plunger - stored: what reached the patient
+    stored      what the elastic line holds back; pressure = stored / compliance
+    delivered   plunger - stored: what left the line
+    drug        what of it was drug: the line's dead volume comes first
 
-Not answerable for bytes, commands, or what a pump does about an event.  No clock: everything happens
-at ``now_ns``, to which `Mechanics.advance` moves.
+An ideal drive on one spring, the default, is all in this file.  A make or a fault that is more than that
+has a `RealState`, and `sim.mechanics_real` carries it along; what can be done to it is in
+`sim.mechanics_faults`.  Not answerable for bytes, commands, or what a pump does about an event.  No
+clock: everything happens at ``now_ns``, to which `Mechanics.advance` moves.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from enum import Enum
-from math import pi
-from typing import NamedTuple
 
-NS_PER_H = 3_600_000_000_000
-PARTS_PER_NL = NS_PER_H
-"""One nanolitre, in nL*ns/h: the time runs in ns, the rate in nL/h."""
+from sim.line import Line
+from sim.mechanics_faults import Breaks
+from sim.mechanics_make import NS_PER_H, PARTS_PER_NL, Drive, MakeError, Mount
+from sim.mechanics_real import STALL_NOTICED_NS, Works, book
+from sim.mechanics_state import End, MechanicsState, MotionEnd, Truth
 
-STALL_NOTICED_NS = 250_000_000
-"""A motor that cannot move at all is noticed after 0.25 s (own choice; no source gives a figure)."""
-
-
-class End(Enum):
-    """Why a segment ended by itself."""
-
-    TARGET = "target"
-    EMPTY = "empty"
-    FULL = "full"
-    OCCLUSION = "occlusion"
-    STALL = "stall"
-
-
-@dataclass(frozen=True, slots=True)
-class MotionEnd:
-    """The motor stopped by itself at ``at_ns``."""
-
-    cause: End
-    at_ns: int
-
-
-@dataclass(frozen=True, slots=True)
-class Drive:
-    """Stepper and lead screw; the defaults are a NEMA 17 on a 2 mm screw, 200 steps of 16 microsteps."""
-
-    lead_um: int = 2_000
-    steps_per_turn: int = 200
-    microsteps: int = 16
-    gear: int = 1
-
-    def stroke_nl(self, diameter_um: int) -> float:
-        """The volume of one microstep: area x lead / microsteps per turn (1 mm^3 = 1 uL = 1000 nL)."""
-        area_mm2 = pi / 4 * (diameter_um / 1_000) ** 2
-        return area_mm2 * self.lead_um / (self.steps_per_turn * self.microsteps * self.gear)
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """Syringe and tubing as one spring.
-
-    Defaults: 2 uL/mmHg lies inside the 1.2-2.8 uL/mmHg of Snijder's review (10.1515/bmt-2014-0148);
-    an alarm 500 mmHg above the start then stores 1.0 mL, inside what Doenmez 2005
-    (10.1111/j.1460-9592.2005.01436.x) measured.
-    """
-
-    compliance_nl_mmhg: int = 2_000
-    alarm_mmhg: int = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Mount:
-    """The syringe in the holder.
-
-    ``diameter_um=None``: it always fits what is programmed.  ``capacity_nl=None``: it has no ends.
-    """
-
-    diameter_um: int | None = None
-    capacity_nl: int | None = None
-    loaded_nl: int | None = None
-
-
-class Truth(NamedTuple):
-    """What really happened, up to the last `Mechanics.advance`; never visible on the wire."""
-
-    plunger_nl: int
-    """Net displacement of the plunger, infusing positive; always ``delivered_nl + stored_nl``."""
-    delivered_nl: int
-    """What left the line towards the patient, released boluses included."""
-    stored_nl: int
-    """Held back by the occluded line; negative after withdrawing against an occlusion."""
-    pressure_mmhg: float
-    rate_nl_h: int
-    """The plunger's speed at this instant; 0 when the motor is off or cannot move."""
-    steps: int
-    """Microsteps made in either direction since the device was built."""
-    content_nl: int | None
-    """What is left in the syringe; ``None`` for one without ends."""
-    released_nl: int
-    """Sum of the boluses that cleared occlusions let go."""
+__all__ = [
+    "NS_PER_H",
+    "PARTS_PER_NL",
+    "STALL_NOTICED_NS",
+    "Drive",
+    "End",
+    "Line",
+    "MakeError",
+    "Mechanics",
+    "MechanicsState",
+    "MotionEnd",
+    "Mount",
+    "Truth",
+]
 
 
 @dataclass(slots=True)
-class MechanicsState:
-    """Everything that `Mechanics` knows, for snapshots."""
-
-    now_ns: int = 0
-    since_ns: int = 0
-    rate_nl_h: int = 0  # commanded, signed
-    limit: int | None = None  # commanded parts this segment may move
-    reach: int | None = None  # commanded parts after which it ends by itself
-    end_ns: int | None = None
-    cause: End = End.TARGET
-    infused: int = 0  # commanded parts, ever
-    withdrawn: int = 0
-    plunger: int = 0  # true parts, signed
-    delivered: int = 0
-    content: int | None = None
-    released: int = 0
-    travelled: int = 0  # true parts in either direction, since the diameter was last fitted
-    steps_before: int = 0
-    occluded: bool = False
-    blocked: bool = False
-    programmed_um: int = 1
-    mounted_um: int = 1
-    stroke_nl: float = 1.0  # of the mounted syringe
-
-
-@dataclass(slots=True)
-class Mechanics:
+class Mechanics(Breaks):
     """One motor, one syringe, one line.  Call `advance` first; all else acts at that instant."""
 
     mount: Mount = Mount()
     line: Line = Line()
     drive: Drive = Drive()
     state: MechanicsState = field(default_factory=MechanicsState)
+    works: Works = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.mount.capacity_nl is not None and self.state.content is None:
-            self.state.content = self._load()
+        self.works = Works(self.mount, self.line, self.drive)
+        if self.state.content is None:
+            self.state.content = self.mount.load
+        if not (self.line.is_spring and self.drive.is_ideal):
+            self._become_real()
 
     # -- time -------------------------------------------------------------------------------------
 
@@ -178,11 +92,24 @@ class Mechanics:
         self._plan()
 
     def stop(self) -> None:
-        """The motor stands still; pressure stays where it is."""
+        """The motor stands still; what an elastic line holds may still flow."""
         self._settle()
         self.state.rate_nl_h = 0
         self.state.limit = None
         self._plan()
+
+    def pump_back(self, rate_nl_h: int, to_mmhg: float = 0.0) -> bool:
+        """The motor withdraws at this rate until the line holds no more than at ``to_mmhg``.
+
+        What pumps do after an occlusion, so that opening the line releases little.  Ends like a target;
+        False, and no motion, where there is nothing to relieve.
+        """
+        self._settle()
+        excess = self._excess(to_mmhg)
+        if excess <= 0:
+            return False
+        self.start(-rate_nl_h, self._commanded(excess))
+        return True
 
     def fit(self, programmed_um: int) -> None:
         """The pump now believes in a syringe of this inner diameter."""
@@ -190,46 +117,13 @@ class Mechanics:
         state = self.state
         state.steps_before = self._steps()
         state.travelled = 0
+        if state.real is not None:
+            turn = self.drive.turn_nl(state.mounted_um) * PARTS_PER_NL
+            state.real.turns += state.real.screw / turn
+            state.real.screw = 0
         state.programmed_um = programmed_um
-        state.mounted_um = self.mount.diameter_um or programmed_um
+        state.mounted_um = state.swapped_um or self.mount.diameter_um or programmed_um
         state.stroke_nl = self.drive.stroke_nl(state.mounted_um)
-        self._plan()
-
-    # -- what the world does to it ----------------------------------------------------------------
-
-    def occlude(self) -> None:
-        """Nothing leaves the line from now on; pressure rises with what the plunger displaces."""
-        self._settle()
-        self.state.occluded = True
-        self._plan()
-
-    def clear_occlusion(self) -> int:
-        """The line is open; what it stored goes to the patient at once.  Returns that bolus in nL."""
-        self._settle()
-        state = self.state
-        bolus = state.plunger - state.delivered
-        state.delivered = state.plunger
-        state.released += bolus
-        state.occluded = False
-        self._plan()
-        return bolus // PARTS_PER_NL
-
-    def block(self, *, blocked: bool) -> None:
-        """The motor turns no further (or is free again)."""
-        self._settle()
-        self.state.blocked = blocked
-        self._plan()
-
-    def run_dry(self) -> None:
-        """The plunger stands at the bottom of the syringe."""
-        self._settle()
-        self.state.content = 0
-        self._plan()
-
-    def refill(self) -> None:
-        """The syringe is as full as it was loaded."""
-        self._settle()
-        self.state.content = self._load()
         self._plan()
 
     # -- what can be read -------------------------------------------------------------------------
@@ -252,6 +146,8 @@ class Mechanics:
     def truth(self) -> Truth:
         """What the plunger, the line and the motor really did until now."""
         state = self.state
+        if state.real is not None:
+            return self._real_truth(state.real)
         moved = self._true(self._moved())
         if state.rate_nl_h < 0:
             moved = -moved
@@ -295,38 +191,33 @@ class Mechanics:
         travelled_nl = (state.travelled + more) / PARTS_PER_NL
         return state.steps_before + int(travelled_nl / state.stroke_nl)
 
-    def _load(self) -> int | None:
-        """A fresh syringe's content in parts."""
-        capacity = self.mount.capacity_nl
-        if capacity is None:
-            return None
-        loaded = capacity if self.mount.loaded_nl is None else min(self.mount.loaded_nl, capacity)
-        return loaded * PARTS_PER_NL
-
     def _settle(self) -> None:
         """The segment so far is history; a new one begins now, with nothing lost in between."""
         state = self.state
-        moved = self._moved()
-        if moved:
+        if state.real is not None:
+            self.works.catch_up(state, state.real)
+            book(state)
+            self.works.settle(state, state.real)
+        elif moved := self._moved():
             true = self._true(moved)
+            book(state)
             state.travelled += true
-            if state.rate_nl_h > 0:
-                state.infused += moved
-            else:
-                state.withdrawn += moved
+            if state.rate_nl_h < 0:
                 true = -true
             state.plunger += true
             if not state.occluded:
                 state.delivered += true
+                state.peak = max(state.peak, state.delivered)
             if state.content is not None:
                 state.content = max(0, state.content - true)
-            if state.limit is not None:
-                state.limit -= moved
         state.since_ns = state.now_ns
 
     def _plan(self) -> None:
         """Find out how the segment that begins now will end by itself."""
         state = self.state
+        if state.real is not None:
+            self.works.plan(state, state.real)
+            return
         state.reach = state.end_ns = None
         if state.rate_nl_h == 0:
             return
