@@ -52,6 +52,8 @@ class Parts:
     announcer: Announcer | None = None
     observers: tuple[Observer, ...] = ()
     recovered: Recovered | None = None
+    declared: str = ""
+    """Who has said that a clinical pump is connected to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +117,7 @@ class Conductor:
                 library_sha256=parts.plan.library_sha256,
                 library_now=lambda: load_library().sha256,
                 data_age_s_max=parts.bounds.data_age_s,
+                declared=parts.declared,
             ),
         )
         observers = (parts.announcer,) if parts.announcer else ()

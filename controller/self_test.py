@@ -10,12 +10,14 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from controller.library import LibraryError
+from firmware_bridge.declaration import undeclared
+from firmware_bridge.lacking import NEEDED_BY_PROCEDURES
 from firmware_bridge.messages import Capability, HelloAck
 
 if TYPE_CHECKING:
     from controller.runner import Runner
 
-NEEDED = Capability.VOLUME_TARGET | Capability.DEAD_MAN
+NEEDED = NEEDED_BY_PROCEDURES
 PLAUSIBLE = {
     "hr_bpm": (20.0, 250.0),
     "spo2_pct": (50.0, 100.0),
@@ -36,9 +38,18 @@ class SelfTest:
     """Collects findings, one sentence each; one that begins with FAILED fails the test."""
 
     def __init__(
-        self, *, library_sha256: str, library_now: Callable[[], str], data_age_s_max: float
+        self,
+        *,
+        library_sha256: str,
+        library_now: Callable[[], str],
+        data_age_s_max: float,
+        declared: str = "",
     ) -> None:
-        """``library_sha256`` is what the plan was checked against, ``library_now`` hashes the file anew."""
+        """``library_sha256`` is what the plan was checked against, ``library_now`` hashes the file anew.
+
+        ``declared``: who has said that a clinical pump is connected to nobody.
+        """
+        self._declared = declared
         self._library_sha256 = library_sha256
         self._library_now = library_now
         self._data_age_s_max = data_age_s_max
@@ -71,6 +82,9 @@ class SelfTest:
 
     def _capabilities(self, identity: HelloAck | None) -> tuple[bool, str]:
         has = identity.capabilities if identity else Capability.NONE
+        not_said = undeclared(has, self._declared)
+        if not_said:
+            return False, not_said
         lacking = NEEDED & ~has
         names = ", ".join(part.name or "" for part in Capability if part & lacking)
         return (

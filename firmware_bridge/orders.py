@@ -19,10 +19,10 @@ from firmware_bridge.errors import (
     PumpRefused,
 )
 from firmware_bridge.gate import Closed, Refusal
+from firmware_bridge.lacking import missing_for
 from firmware_bridge.messages import (
     Arm,
     Bolus,
-    Capability,
     ClearCounters,
     Code,
     Configure,
@@ -120,6 +120,9 @@ class Orders:
 
     async def carry_out(self, order: Order, arrived: float) -> Result:
         """How ``order``, which arrived at ``arrived``, ended.  Raises nothing on account of the world."""
+        missing = missing_for(type(order), self._dialect.capabilities)
+        if missing:
+            return _refused(order, Code.UNSUPPORTED, f"{self._dialect.name}: no {missing}")
         try:
             await self._ask_first(order)
             verdict = self._supervision.gate.check(
@@ -187,8 +190,6 @@ class Orders:
 
     async def _self_test(self, lease: Duration) -> _Accepted:
         """The dead-man trips with the motor stopped, and then the stop path stops what stands still."""
-        if Capability.DEAD_MAN not in self._dialect.capabilities:
-            raise _Refused(Code.UNSUPPORTED, f"{self._dialect.name}: the pump has no dead-man")
         try:
             seen = await self._pump.do(self._dialect.prove_dead_man(lease))
             before = await self._pump.do(self._dialect.read())

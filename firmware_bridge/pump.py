@@ -5,7 +5,8 @@ For the bench and for simulation only; never for a pump connected to a person.
 There is no procedure here, no drug and no gate but the pump's own limits and the syringe's size.  Every
 delivery has a volume target, programmed before it starts.  While a delivery is awaited this module
 renews the pump's dead-man itself, once a second; so what bounds a delivery is its target, and, when the
-program that awaits it hangs or dies, the dead-man.
+program that awaits it hangs or dies, the dead-man.  A pump without one (`Capability.DEAD_MAN`) is then
+bounded by its target alone.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from firmware_bridge.clock import at_least_wall, speed_of
+from firmware_bridge.declaration import declared_by, undeclared
 from firmware_bridge.dialect import Accepted, HostDialect, Identity, Limits, Reading, Syringe
 from firmware_bridge.dialects import REPLY_WITHIN, make_dialect, parse_pump_url
 from firmware_bridge.errors import (
@@ -57,10 +59,11 @@ class Delivery:
 
 
 @asynccontextmanager
-async def open_pump(url: str) -> AsyncIterator[Pump]:
+async def open_pump(url: str, *, declared_not_connected: str = "") -> AsyncIterator[Pump]:
     """The pump at ``url`` (``new-era:/dev/ttyUSB0?baud=19200``), stopped and identified.
 
-    On leaving, the pump is stopped, every setting that was changed is put back, and the port is
+    ``declared_not_connected``: who says that a clinical pump is connected to nobody; without a name
+    there, such a pump is not opened.  On leaving, the pump is stopped, every setting that was changed is put back, and the port is
     released, also after an error or a cancellation.  Raises `ConfigurationError`; `LinkError` when the
     port is absent or busy; `NoAnswer` when nobody answers on it.
     """
@@ -72,6 +75,10 @@ async def open_pump(url: str) -> AsyncIterator[Pump]:
     loop = asyncio.get_running_loop()
     within = Duration.from_s(at_least_wall(REPLY_WITHIN.s, speed_of(loop)))
     dialect = make_dialect(parsed, reply_within=within)
+    declared = declared_by(declared_not_connected) if declared_not_connected else ""
+    problem = undeclared(dialect.capabilities, declared)
+    if problem:
+        raise ConfigurationError(f"pump URL {url!r}: {problem}")
     transport = await open_transport(
         parsed.port,
         baud=parsed.baud,

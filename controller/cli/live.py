@@ -94,6 +94,10 @@ class LiveVisit:
             port = await self._open_world()
             log, path, recovered = opened_log(self._spec, self._clock, self._listeners)
             self._interrupted_visit = recovered is not None
+            if self._spec.declared:
+                log.append(
+                    "declared", {"connected_to": "nobody", "by": self._spec.declared}, sync=True
+                )
             if recovered is not None:
                 self._first_words = (interrupted_notice(path, recovered),)
             try:
@@ -136,6 +140,7 @@ class LiveVisit:
                 announcer=announcer,
                 observers=(Samples(), self._screen, stops),
                 recovered=recovered,
+                declared=spec.declared,
             )
         )
         report = await self._conduct(conductor, stops)

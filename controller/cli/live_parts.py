@@ -52,6 +52,8 @@ class LiveSpec:
     seed: int
     log_dir: Path
     warnings: tuple[str, ...] = ()
+    declared: str = ""
+    """Who has said that a clinical pump is connected to nobody."""
 
     def attach(
         self,

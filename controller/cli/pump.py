@@ -23,12 +23,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 
 from controller.bench_pump import Order, motor_time
+from controller.cli.declared import add_declaration, declaration
 from controller.cli.numbers import number
 from controller.cli.outcome import DONE, NotNow, Usage
 from controller.syringe import unlikely
 from firmware_bridge.caps import load_caps
+from firmware_bridge.declaration import undeclared
 from firmware_bridge.dialect import Syringe
-from firmware_bridge.dialects import PumpUrl, parse_pump_url
+from firmware_bridge.dialects import PumpUrl, dialect_kind, parse_pump_url
 from firmware_bridge.errors import ConfigurationError
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.quantities import Rate, Volume
@@ -53,6 +55,8 @@ class PumpSpec:
     order: Order | None
     json: bool
     verbose: bool
+    declared: str = ""
+    """Who has said that a clinical pump is connected to nobody."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -65,6 +69,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--diameter-mm", metavar="D", help="infuse, bolus: inner diameter of the mounted syringe"
     )
     parser.add_argument("--syringe-ml", metavar="S", help="infuse, bolus: its nominal volume in mL")
+    add_declaration(parser)
     parser.add_argument("--json", action="store_true", help="one JSON object on stdout")
     parser.add_argument("--verbose", action="store_true", help="show the bridge's log on stderr")
 
@@ -108,6 +113,10 @@ def checked(arguments: argparse.Namespace) -> PumpSpec:
     given = {
         option: getattr(arguments, option.strip("-").replace("-", "_")) for option in QUANTITIES
     }
+    declared = declaration(arguments)
+    problem = undeclared(dialect_kind(pump.dialect).capabilities, declared)
+    if problem and arguments.action != "stop" and not pump.simulated:
+        raise Usage(f"{arguments.url}: {problem}")
     delivers = arguments.action in DELIVERIES
     if not delivers and any(given.values()):
         option = next(option for option, text in given.items() if text)
@@ -120,6 +129,7 @@ def checked(arguments: argparse.Namespace) -> PumpSpec:
         order=_order(given, as_bolus=arguments.action == "bolus") if delivers else None,
         json=arguments.json,
         verbose=arguments.verbose,
+        declared=declared,
     )
 
 

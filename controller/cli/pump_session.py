@@ -22,6 +22,7 @@ from controller.cli.pump_view import (
     DeliveryBar,
     bounded_by,
     identity_of,
+    lacks,
     names,
     sentence,
     status_of,
@@ -29,6 +30,7 @@ from controller.cli.pump_view import (
 from controller.cli.sim_pump_child import start_sim_pump
 from controller.plain_text import spelt_out
 from firmware_bridge.clock import fresh_u16
+from firmware_bridge.declaration import undeclared
 from firmware_bridge.errors import BridgeError, ConfigurationError
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.messages import PumpAlarm, PumpState
@@ -114,12 +116,19 @@ class PumpSession:
         try:
             await self._pump.greet()
         except EmergencyStopped as stopped:
-            self._pump.close()
-            await self._bridge_left()
+            await self._let_go()
             raise NotNow(
                 "emergency stop before anything was started; "
                 f"latched: infusor estop --device {self._spec.device} --reset clears it"
             ) from stopped
+        problem = undeclared(self._pump.identity.capabilities, self._spec.declared)
+        if problem and self._spec.action != "stop" and not self._spec.pump.simulated:
+            await self._let_go()
+            raise Usage(problem)
+
+    async def _let_go(self) -> None:
+        self._pump.close()
+        await self._bridge_left()
 
     async def _bridge_left(self) -> Left:
         """The pump is restored when this returns, or the bridge has had its time."""
@@ -245,6 +254,8 @@ class PumpSession:
             "stop_confirmed": self._stop_confirmed,
             "restored": list(left.restored),
         }
+        if self._spec.declared:
+            result["declared_not_connected"] = self._spec.declared
         if self._spec.order is not None:
             accepted = pump.accepted
             result |= {
@@ -260,6 +271,9 @@ class PumpSession:
         lines = [f"{identity.firmware} {identity.serial_number}".strip()]
         if self._spec.action == "identify":
             lines.append(f"can: {', '.join(names(identity.capabilities))}")
+            lines += [f"no {name}: {words}" for name, words in lacks(identity).items()]
+        if self._spec.declared:
+            lines.append(f"connected to nobody: declared by {self._spec.declared}")
         if pump.accepted is not None:
             took = f"{pump.accepted.volume} at {pump.accepted.rate}"
             lines.append(f"the pump took {took}, bounded by {bounded_by(identity)}")

@@ -9,6 +9,7 @@ from typing import Self
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from firmware_bridge.lacking import lacking
 from firmware_bridge.messages import Capability, HelloAck, PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Volume
 
@@ -33,7 +34,14 @@ def identity_of(identity: HelloAck) -> dict[str, object]:
         "serial_number": identity.serial_number,
         "capabilities": names(identity.capabilities),
         "bounded_by": bounded_by(identity),
+        "lacks": lacks(identity),
     }
+
+
+def lacks(identity: HelloAck) -> dict[str, str]:
+    """What the pump cannot do by itself, and what becomes of it."""
+    missing = lacking(identity.capabilities)
+    return {str(part.name).lower(): words for part, words in missing.items()}
 
 
 def status_of(snapshot: Snapshot) -> dict[str, object]:

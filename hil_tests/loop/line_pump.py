@@ -145,7 +145,7 @@ class LineDialect:
     """The host's side of those lines."""
 
     name = "line"
-    capabilities = Capability.VOLUME_TARGET | Capability.DEAD_MAN
+    capabilities = Capability.VOLUME_TARGET | Capability.DEAD_MAN | Capability.RATE_WHILE_RUNNING
 
     def __init__(self) -> None:
         self._rest = ""

@@ -105,3 +105,8 @@ def test_nobody_a_pump_without_a_name_or_without_a_dead_man_fail() -> None:
 def test_a_dead_man_that_did_not_trip_and_a_log_that_cannot_be_written_fail() -> None:
     assert failed(dead_man=(False, "no trip")) == ["dead-man and stop path: no trip"]
     assert failed(writable=False) == ["session log is writable"]
+
+
+def test_a_clinical_pump_that_nobody_has_declared_fails() -> None:
+    [wrong] = failed(who=identity(capabilities=NEEDED | Capability.CLINICAL))
+    assert "connected to nobody" in wrong
