@@ -14,17 +14,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from firmware_bridge.errors import ConfigurationError
+from sim.devices.base import Device
 from sim.devices.kinds import PumpOptions, device_kind
 from sim.devices.quirks import QuirkError
+from sim.devices.replay import ReplayPump
 from sim.devices.syringes import SyringeError, mount
+from sim.fault_stage import FaultStage, possible_for
+from sim.faults.script import Entry, ScriptError, read_script
 from sim.mechanics import Mount
 from sim.ports import Port, PtyPort, TcpPort
+from sim.recording import Piece, RecordingError, parse
 from sim.rfc2217_port import Rfc2217Port
 from sim.serve import LOOPBACK, Served
 from sim.shared_port import SharedPort
 
 TCP_PORT_MAX = 65_535
 SEED_MAX = 2**63 - 1
+TOKEN_VARIABLE = "INFUSOR_CONTROL_TOKEN"  # noqa: S105  the name of a variable, no secret
 PUMPS_MAX = 100
 """As many as a daisy chain can address."""
 PORT_FORMS = "pty, pty:LINK, tcp:HOST:PORT or rfc2217:HOST:PORT"
@@ -39,6 +45,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "quirks": dict,
     "ports": list,
     "seed": int,
+    "faults": str,
 }
 
 
@@ -51,6 +58,9 @@ class PumpSpec:
     options: PumpOptions
     ports: tuple[str, ...] = ("pty",)
     seed: int = 0
+    faults: tuple[Entry, ...] = ()
+    replay: tuple[Piece, ...] = ()
+    """Where there are any, the pump is this recording."""
 
 
 def pump_spec(
@@ -64,6 +74,7 @@ def pump_spec(
     quirks: Sequence[str] = (),
     ports: Sequence[str] = ("pty",),
     seed: int = 0,
+    faults: Path | None = None,
 ) -> PumpSpec:
     """Raises `ConfigurationError` naming the value and what there is."""
     kind = device_kind(dialect)
@@ -80,11 +91,35 @@ def pump_spec(
         mounted = Mount() if syringe is None else mount(syringe, loaded_ml=loaded_ml)
         options = PumpOptions(model=chosen, address=address, quirks=tuple(quirks), mount=mounted)
         kind.make(options)  # what a dialect refuses, it refuses now
-    except (QuirkError, SyringeError) as error:
+        entries = () if faults is None else read_script(faults, possible_for(kind))
+    except (QuirkError, SyringeError, ScriptError) as error:
         raise ConfigurationError(str(error)) from error
     for port in ports:
         _place(port)
-    return PumpSpec(name=name, dialect=dialect, options=options, ports=tuple(ports), seed=seed)
+    return PumpSpec(
+        name=name,
+        dialect=dialect,
+        options=options,
+        ports=tuple(ports),
+        seed=seed,
+        faults=tuple(entries),
+    )
+
+
+def replay_spec(path: Path, ports: Sequence[str]) -> PumpSpec:
+    """A recording in the place of a pump.  Raises `ConfigurationError`."""
+    try:
+        pieces = parse(path.read_text(encoding="utf-8"), str(path))
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    except RecordingError as error:
+        raise ConfigurationError(str(error)) from error
+    for port in ports:
+        _place(port)
+    options = PumpOptions(model="recording")
+    return PumpSpec(
+        name="pump-1", dialect="replay", options=options, ports=tuple(ports), replay=tuple(pieces)
+    )
 
 
 def read_bench(path: Path) -> list[PumpSpec]:
@@ -116,12 +151,15 @@ class Bench:
         self.pumps: dict[str, Served] = {}
         self.loop = loop
         self._shared: dict[str, SharedPort] = {}
+        self._stages: list[FaultStage] = []
         wanted = [port for spec in specs for port in spec.ports]
         try:
             for spec in specs:
                 ports = [self._port(port, shared=wanted.count(port) > 1) for port in spec.ports]
-                device = device_kind(spec.dialect).make(spec.options)
-                self.pumps[spec.name] = Served(device, loop, *ports, seed=spec.seed)
+                served = Served(_device(spec), loop, *ports, seed=spec.seed)
+                self.pumps[spec.name] = served
+                if spec.faults:
+                    self._stages.append(FaultStage(served, spec.faults, loop, spec.seed))
         except Exception:
             self.close()
             raise
@@ -133,6 +171,8 @@ class Bench:
 
     def close(self) -> None:
         """Nothing is left on the loop, no port and no link.  Idempotent."""
+        for stage in self._stages:
+            stage.close()
         for served in self.pumps.values():
             served.close()
 
@@ -143,6 +183,12 @@ class Bench:
         if text not in self._shared:
             self._shared[text] = SharedPort(_opened(text, self.loop))
         return self._shared[text].tap()
+
+
+def _device(spec: PumpSpec) -> Device:
+    if spec.replay:
+        return ReplayPump(spec.replay)
+    return device_kind(spec.dialect).make(spec.options)
 
 
 def _opened(text: str, loop: asyncio.AbstractEventLoop) -> Port:
@@ -187,7 +233,11 @@ def _table(path: Path, number: int, table: object) -> PumpSpec:
     if not ports or not all(isinstance(port, str) for port in ports):
         raise ConfigurationError(f"{where}: ports = {ports!r} must be texts: {PORT_FORMS}")
     quirks = [f"{name}={value}" for name, value in table.pop("quirks", {}).items()]
+    script = table.pop("faults", None)
+    faults = None if script is None else path.parent / script
     try:
-        return pump_spec(**{"name": f"pump-{number}", **table}, quirks=quirks, ports=ports)
+        return pump_spec(
+            **{"name": f"pump-{number}", **table}, quirks=quirks, ports=ports, faults=faults
+        )
     except ConfigurationError as error:
         raise ConfigurationError(f"{where}: {error}") from error

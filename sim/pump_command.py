@@ -19,7 +19,16 @@ from firmware_bridge.clock import new_loop
 from firmware_bridge.errors import ConfigurationError, LinkError
 from firmware_bridge.notice import NOTICE
 from sim.devices.kinds import BUILT_IN
-from sim.pump_bench import SEED_MAX, Bench, PumpSpec, host_and_port, pump_spec, read_bench
+from sim.pump_bench import (
+    SEED_MAX,
+    TOKEN_VARIABLE,
+    Bench,
+    PumpSpec,
+    host_and_port,
+    pump_spec,
+    read_bench,
+    replay_spec,
+)
 
 PROG = "infusor sim pump"
 DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
@@ -63,8 +72,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a switch for what is unconfirmed of the family; a wrong one lists those there are",
     )
     parser.add_argument("--config", metavar="FILE", help="several pumps, described in TOML")
-    parser.add_argument("--faults", metavar="FILE", help="not part of this version")
-    parser.add_argument("--control", metavar="PATH|HOST:PORT", help="not part of this version")
+    parser.add_argument("--faults", metavar="FILE", help="a fault script (see infusor sim faults)")
+    parser.add_argument(
+        "--replay", metavar="FILE", help="answer as a recording does (see infusor sim record)"
+    )
+    parser.add_argument(
+        "--control",
+        metavar="PATH|HOST:PORT",
+        help="be asked and broken while running: JSON-RPC, a line each; a port needs a token",
+    )
+    parser.add_argument(
+        "--control-token-file",
+        metavar="FILE",
+        help=f"mode 0600; default: the environment's {TOKEN_VARIABLE}",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -90,8 +111,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         bench = Bench(specs, loop)
         try:
-            _say_ready(bench)
-            loop.run_until_complete(ended.wait())
+            loop.run_until_complete(_serve(arguments, bench, specs[0].seed, ended))
         finally:
             bench.close()
     finally:
@@ -100,28 +120,54 @@ def _run(arguments: argparse.Namespace) -> int:
     return DONE
 
 
-def _say_ready(bench: Bench) -> None:
+async def _serve(
+    arguments: argparse.Namespace, bench: Bench, seed: int, ended: asyncio.Event
+) -> None:
+    """Until told to end; the ready line comes when everything can be reached."""
+    if arguments.control is None:
+        _say_ready(bench)
+        await ended.wait()
+        return
+    from sim.control import Control  # noqa: PLC0415  # a pump without a control channel is up sooner
+    from sim.control_server import open_control  # noqa: PLC0415
+
+    file = arguments.control_token_file
+    server = await open_control(
+        arguments.control,
+        Control(bench.pumps, seed=seed),
+        token_file=None if file is None else Path(file),
+    )
+    try:
+        _say_ready(bench, server.address)
+        await ended.wait()
+    finally:
+        server.close()
+
+
+def _say_ready(bench: Bench, control: str = "") -> None:
     sys.stderr.write(f"{PROG}: {NOTICE}\n")
     sys.stderr.flush()
     ready: dict[str, object] = {"ready": True, "port": bench.port}
     ports = {name: list(served.ports) for name, served in bench.pumps.items()}
     if sum(map(len, ports.values())) > 1:
         ready["ports"] = ports
+    if control:
+        ready["control"] = control
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
 
 
 def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
     """The pumps that the options describe."""
-    for option in ("faults", "control"):
-        if getattr(arguments, option) is not None:
-            raise ConfigurationError(f"--{option}: not part of this version")
+    if arguments.control_token_file is not None and arguments.control is None:
+        raise ConfigurationError("--control-token-file: only together with --control")
+    if arguments.replay is not None:
+        _none_of(
+            arguments, "--replay", ("dialect", "model", "syringe", "address", "faults", "config")
+        )
+        return [replay_spec(Path(arguments.replay), _ports(arguments))]
     if arguments.config is not None:
-        for option in ("dialect", *_OF_ONE_PUMP):
-            if getattr(arguments, option) is not None:
-                raise ConfigurationError(f"--{option}: belongs into the file of --config")
-        if arguments.quirk:
-            raise ConfigurationError("--quirk: belongs into the file of --config")
+        _none_of(arguments, "--config", ("dialect", "faults", *_OF_ONE_PUMP))
         return read_bench(Path(arguments.config))
     if arguments.dialect is None:
         raise ConfigurationError("--dialect D or --config FILE is required")
@@ -134,6 +180,7 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
             quirks=arguments.quirk,
             ports=_ports(arguments),
             seed=_whole("--seed", arguments.seed, SEED_MAX),
+            faults=None if arguments.faults is None else Path(arguments.faults),
         )
     except ConfigurationError as error:
         text = str(error)
@@ -141,6 +188,12 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
             f"--{text}" if text.split(maxsplit=1)[0] in _OF_ONE_PUMP else text
         ) from error
     return [spec]
+
+
+def _none_of(arguments: argparse.Namespace, beside: str, options: tuple[str, ...]) -> None:
+    for option in (*options, "quirk"):
+        if getattr(arguments, option):
+            raise ConfigurationError(f"--{option}: not together with {beside}")
 
 
 def _ports(arguments: argparse.Namespace) -> list[str]:

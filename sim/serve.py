@@ -14,17 +14,27 @@ import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any, NamedTuple, Protocol, cast
 
 from firmware_bridge.transports.base import Transport
+from sim.device_clock import DeviceClock
 from sim.devices.base import Device, Reply
 from sim.faults.kinds import accept, find
 from sim.faults.line_kinds import ROOM as LINE
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
+from sim.recording import TO_HOST, TO_PUMP, Piece, Recorder
 from sim.wire import Wire
 
 LOOPBACK = "127.0.0.1"
+
+
+class Snapshot(NamedTuple):
+    """A device as it was at one moment of its own time."""
+
+    now_s: float
+    state: Any
 
 
 class _Plug:
@@ -58,13 +68,14 @@ class Served:
         """
         self.device = device
         self._loop = loop
+        self.clock = DeviceClock(loop.time())
         self._plugs = [_Plug(port, loop, self._received, seed) for port in ports]
+        self._recorder: Recorder | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._late: set[asyncio.TimerHandle] = set()
         self._plugged = False
         self.replug()
-        now = loop.time()
-        self._answer(device.advance(now), now)
+        self._catch_up()
 
     @property
     def port(self) -> str:
@@ -80,12 +91,12 @@ class Served:
 
     def truth(self) -> Truth:
         """What the plunger really did until now."""
-        now = self._loop.time()
-        self._answer(self.device.advance(now), now)
+        self._catch_up()
         return self.device.truth()
 
     def delivered_nl(self, now: float) -> int:
         """The volume that reached the patient by ``now`` (s, loop time)."""
+        now = self.clock.now(now)
         self._answer(self.device.advance(now), now)
         return self.device.truth().delivered_nl
 
@@ -95,7 +106,7 @@ class Served:
         A fault of the line is one of the lines to all ports.
         """
         if find(kind).room != LINE:
-            now = self._loop.time()
+            now = self.now()
             self._answer(self.device.inject(kind, now, **parameters), now)
         elif kind == "disconnect":
             accept(kind, parameters)
@@ -117,12 +128,12 @@ class Served:
         if kind in (None, "disconnect", "hang_up"):
             self.replug()
         if kind is None or not line:
-            now = self._loop.time()
+            now = self.now()
             self._answer(self.device.clear(kind, now), now)
 
     def power_cycle(self) -> None:
         """Mains off and on again; the cable stays where it is."""
-        now = self._loop.time()
+        now = self.now()
         self._answer(self.device.power_cycle(now), now)
 
     # -- the cable ----------------------------------------------------------------------------------
@@ -165,10 +176,74 @@ class Served:
             self._timer.cancel()
             self._timer = None
 
+    def snapshot(self) -> Snapshot:
+        """The whole state of the device.  Raises `ValueError` for one that cannot tell it."""
+        self._catch_up()
+        return Snapshot(self.now(), _whole(self.device).snapshot())
+
+    def restore(self, snapshot: Snapshot) -> None:
+        """The device and its clock are as they were then.  Raises `ValueError`."""
+        _whole(self.device).restore(snapshot.state)
+        self.clock.set(snapshot.now_s, self._loop.time())
+        self._wake_anew()
+
+    # -- the clock ----------------------------------------------------------------------------------
+
+    def now(self) -> float:
+        """The pump's time in seconds."""
+        return self.clock.now(self._loop.time())
+
+    def hold(self) -> None:
+        """The physics stand still, and the pump goes on answering.  Idempotent."""
+        self._catch_up()
+        self.clock.hold(self._loop.time())
+        self._wake_anew()
+
+    def go_on(self) -> None:
+        """The physics move again.  Idempotent."""
+        self.clock.go_on(self._loop.time())
+        self._wake_anew()
+
+    def step(self, seconds: float) -> None:
+        """So many seconds of the pump pass at once.  Raises `ValueError` for less than none."""
+        self._catch_up()
+        self.clock.step(seconds, self._loop.time())
+        self._wake_anew()
+
+    def run_at(self, rate: float) -> None:
+        """So many of the pump's seconds in one of the loop's.  Raises `ValueError`."""
+        self._catch_up()
+        self.clock.run_at(rate, self._loop.time())
+        self._wake_anew()
+
+    def _wake_anew(self) -> None:
+        """The clock was touched: what is due is due at another moment of the loop."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._catch_up()
+
+    def _catch_up(self) -> None:
+        now = self.now()
+        self._answer(self.device.advance(now), now)
+
+    # -- what goes over the lines -------------------------------------------------------------------
+
+    def record(self) -> None:
+        """Keep what the pump hears and says from now on; an earlier recording is forgotten."""
+        self._recorder = Recorder(self._loop.time())
+
+    def recorded(self) -> list[Piece]:
+        """What was heard and said since `record`; the recording is over."""
+        recorder, self._recorder = self._recorder, None
+        return [] if recorder is None else recorder.pieces
+
     # -- bytes and time -----------------------------------------------------------------------------
 
     def _received(self, plug: _Plug, data: bytes) -> None:
-        now = self._loop.time()
+        if self._recorder is not None:
+            self._recorder.note(TO_PUMP, data, self._loop.time())
+        now = self.now()
         self._answer(self.device.feed(data, now), now, (plug,))
 
     def _answer(
@@ -178,15 +253,21 @@ class Served:
         for delay_s, frame in replies:
             plugs = self._plugs if to is None else to
             if delay_s > 0.0:
-                self._later(delay_s, partial(_send, frame, plugs))
+                self._later(delay_s, partial(self._send, frame, plugs))
             else:
-                _send(frame, plugs)
-        due = self.device.next_event(now)
+                self._send(frame, plugs)
+        event = self.device.next_event(now)
+        if event is not None:
+            self._wake_for(event)
+
+    def _wake_for(self, event: float) -> None:
+        """A timer for the device's next event, unless an earlier one is set."""
+        due = self.clock.loop_time(event)
         # A timer that comes too early costs one wake-up; moving it at every poll would cost more.
         if due is not None and (self._timer is None or due < self._timer.when()):
             if self._timer is not None:
                 self._timer.cancel()
-            self._timer = self._loop.call_at(due, self._due, due)
+            self._timer = self._loop.call_at(due, self._due, event)
 
     def _later(self, delay_s: float, action: Callable[[], object]) -> None:
         """Unless the cable is out by then."""
@@ -198,16 +279,29 @@ class Served:
         handle = self._loop.call_later(delay_s, run)
         self._late.add(handle)
 
-    def _due(self, due: float) -> None:
-        """It is at least ``due``, even if the loop rounds its clock down."""
+    def _send(self, frame: bytes, plugs: Sequence[_Plug]) -> None:
+        if self._recorder is not None:
+            self._recorder.note(TO_HOST, frame, self._loop.time())
+        for plug in plugs:
+            plug.wire.from_pump(frame)
+
+    def _due(self, event: float) -> None:
+        """The event is there, even if the loop rounds its clock down."""
         self._timer = None
-        now = max(due, self._loop.time())
+        now = max(event, self.now())
         self._answer(self.device.advance(now), now)
 
 
-def _send(frame: bytes, plugs: Sequence[_Plug]) -> None:
-    for plug in plugs:
-        plug.wire.from_pump(frame)
+class _Whole(Protocol):
+    def snapshot(self) -> Any: ...  # noqa: ANN401  # each device has a state of its own
+
+    def restore(self, state: Any) -> None: ...  # noqa: ANN401
+
+
+def _whole(device: Device) -> _Whole:
+    if not hasattr(device, "snapshot") or not hasattr(device, "restore"):
+        raise ValueError("this pump cannot tell its whole state")
+    return cast("_Whole", device)
 
 
 def serve_pty(device: Device, loop: asyncio.AbstractEventLoop, link: Path | None = None) -> Served:

@@ -6,6 +6,7 @@ nor port: it is told the time, and answers with bytes and how long to hold them 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from math import inf, nextafter
 from typing import Protocol
 
@@ -18,8 +19,15 @@ Reply = tuple[float, bytes]
 """A frame from the pump, and the seconds from now after which it leaves."""
 
 
+def unheard(_command: str) -> None:
+    """What listens to a pump's commands when nobody does."""
+
+
 class Device(Protocol):
     """A pump without a port.  ``now`` is the loop's time in seconds and never runs backwards."""
+
+    on_command: Callable[[str], None]
+    """Told the name of each command before it is obeyed: whoever breaks a pump listens here."""
 
     def feed(self, data: bytes, now: float) -> list[Reply]:
         """What the pump answers to these bytes; any split of a stream gives the same answers."""

@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import copy
 import re
+from collections.abc import Callable
 
 from sim.devices import breakage
-from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up
+from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
 from sim.devices.breakage import COMMON_WAYS, Breakage
 from sim.devices.new_era_commands import SAFE_S_MAX, find
 from sim.devices.new_era_frames import (
@@ -45,6 +46,7 @@ ALARM_TIMEOUT = "T"
 _ADDRESS = re.compile("[0-9]{1,2}")
 _DIGITS = frozenset("0123456789")
 _SYSTEM = "*"
+_MNEMONIC = re.compile("[0-9*]*([A-Z]{2,5})")
 
 
 class NewEraPump:
@@ -60,6 +62,7 @@ class NewEraPump:
         line: Line = Line(),
         drive: Drive = Drive(),
     ) -> None:
+        self.on_command: Callable[[str], None] = unheard
         self.mechanics = Mechanics(mount, line, drive)
         self.quirks = quirks
         settings = Settings(address, factory_program(quirks))
@@ -222,6 +225,8 @@ class NewEraPump:
 
     def _packet(self, text: str, replies: list[Reply]) -> None:
         """One packet: for this pump or for others, a burst for several, or damaged."""
+        if self.on_command is not unheard:
+            self.on_command(_mnemonic(text))
         faults = self.state.faults
         if faults.drop_to_pump:
             faults.drop_to_pump -= 1
@@ -316,3 +321,9 @@ class NewEraPump:
         padding = "0" if address < 10 and self.quirks.reply_address_digits == "2" else ""
         whole = f"{padding}{address}{text}"
         replies.append((faults.delay_s, safe_frame(whole) if safe else basic_frame(whole)))
+
+
+def _mnemonic(text: str) -> str:
+    """The letters of a command behind its address; empty for a poll, or for noise."""
+    found = _MNEMONIC.match(text)
+    return found[1] if found else ""

@@ -1,0 +1,130 @@
+"""What went over a line, with its times: kept, written, read, compared.
+
+A recording is JSON lines: a head {"infusor_recording": 1, ...}, then one object for each piece of bytes,
+{"t_s": 0.012, "to": "pump", "hex": "..."}; ``to`` is "pump" or "host".  Pure: not answerable for files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+VERSION = 1
+TO_PUMP, TO_HOST = "pump", "host"
+PIECES_MAX = 5_000_000
+LINE_CHARS_MAX = 2_000_000
+
+
+class RecordingError(ValueError):
+    """The text is no recording."""
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """Bytes that went one way at one moment, in seconds from the start of the recording."""
+
+    t_s: float
+    to: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """Where two recordings part: what each says next, ``None`` where it has ended."""
+
+    number: int
+    first: Piece | None
+    second: Piece | None
+
+
+class Recorder:
+    """Keeps what goes over a line from a moment on."""
+
+    def __init__(self, now: float) -> None:
+        self._started = now
+        self.pieces: list[Piece] = []
+        self.dropped = 0
+
+    def note(self, to: str, data: bytes, now: float) -> None:
+        """These bytes go there; beyond `PIECES_MAX` they are only counted."""
+        if len(self.pieces) >= PIECES_MAX:
+            self.dropped += 1
+        else:
+            self.pieces.append(Piece(round(now - self._started, 6), to, data))
+
+
+def written(pieces: Iterable[Piece], **about: str) -> str:
+    """The recording as text; ``about`` goes into its head."""
+    head = json.dumps({"infusor_recording": VERSION, **about})
+    body = (
+        json.dumps({"t_s": piece.t_s, "to": piece.to, "hex": piece.data.hex()}) for piece in pieces
+    )
+    return "\n".join([head, *body]) + "\n"
+
+
+def parse(text: str, name: str) -> list[Piece]:
+    """The pieces of a recording, in order of time.  Raises `RecordingError` naming ``name`` and line."""
+    lines = text.splitlines()
+    head = _object(lines[0], name, 1) if lines else {}
+    if head.get("infusor_recording") != VERSION:
+        raise RecordingError(f"{name}: not a recording of version {VERSION}")
+    pieces: list[Piece] = []
+    for number, line in enumerate(lines[1:], start=2):
+        piece = _piece(_object(line, name, number), name, number)
+        if pieces and piece.t_s < pieces[-1].t_s:
+            raise RecordingError(f"{name}, line {number}: t_s goes back")
+        pieces.append(piece)
+    return pieces
+
+
+def merged(pieces: Sequence[Piece]) -> list[Piece]:
+    """The same with neighbours of one direction joined: how a stream was cut means nothing.
+
+    What goes to the pump is there when its last byte is, what comes from it when its first is.
+    """
+    joined: list[Piece] = []
+    for piece in pieces:
+        if joined and joined[-1].to == piece.to:
+            last = joined[-1]
+            at = piece.t_s if piece.to == TO_PUMP else last.t_s
+            joined[-1] = Piece(at, last.to, last.data + piece.data)
+        else:
+            joined.append(piece)
+    return joined
+
+
+def difference(first: Sequence[Piece], second: Sequence[Piece]) -> Difference | None:
+    """The first place where two recordings say different things; times and cuts do not count."""
+    one, other = merged(first), merged(second)
+    for number in range(max(len(one), len(other))):
+        here = one[number] if number < len(one) else None
+        there = other[number] if number < len(other) else None
+        if here is None or there is None or (here.to, here.data) != (there.to, there.data):
+            return Difference(number + 1, here, there)
+    return None
+
+
+def _object(line: str, name: str, number: int) -> dict[str, object]:
+    if len(line) > LINE_CHARS_MAX:
+        raise RecordingError(f"{name}, line {number}: longer than {LINE_CHARS_MAX} characters")
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise RecordingError(f"{name}, line {number}: not JSON") from error
+    if not isinstance(found, dict):
+        raise RecordingError(f"{name}, line {number}: not an object")
+    return found
+
+
+def _piece(found: dict[str, object], name: str, number: int) -> Piece:
+    t_s, to, digits = found.get("t_s"), found.get("to"), found.get("hex")
+    timed = isinstance(t_s, int | float) and not isinstance(t_s, bool)
+    if not timed or not isinstance(t_s, int | float) or not 0 <= t_s < 1e9:
+        raise RecordingError(f"{name}, line {number}: t_s = {t_s!r} must be in 0..1e9")
+    if to not in (TO_PUMP, TO_HOST) or not isinstance(digits, str):
+        raise RecordingError(f"{name}, line {number}: to must be pump or host, hex a text")
+    try:
+        return Piece(float(t_s), str(to), bytes.fromhex(digits))
+    except ValueError as error:
+        raise RecordingError(f"{name}, line {number}: hex is none") from error
