@@ -19,6 +19,8 @@ from firmware_bridge.dialect import HostDialect
 from firmware_bridge.errors import ConfigurationError
 from firmware_bridge.messages import Capability
 from firmware_bridge.protocols.alaris import LEASE, Alaris
+from firmware_bridge.protocols.fresenius import MODULES, Fresenius
+from firmware_bridge.protocols.fresenius_replies import SetArgument
 from firmware_bridge.protocols.harvard import Harvard
 from firmware_bridge.protocols.new_era import NewEra
 from firmware_bridge.quantities import Duration
@@ -93,6 +95,16 @@ def _alaris(url: PumpUrl, reply_within: Duration) -> HostDialect:
     )
 
 
+def _fresenius(url: PumpUrl, reply_within: Duration) -> HostDialect:
+    numbers = dict(url.options).get("set_argument", SetArgument.HEX.value)
+    return Fresenius(
+        port=url.port,
+        address=url.address,
+        reply_within=reply_within,
+        set_argument=SetArgument(numbers),
+    )
+
+
 BUILT_IN = {
     "new-era": DialectKind(
         name="new-era",
@@ -121,6 +133,18 @@ BUILT_IN = {
         address_max=0,
         options={"lease_s": "[6-9]|[1-5][0-9]|60"},  # its own time-out: no source, above 5 s
         capabilities=Alaris.capabilities,
+    ),
+    "fresenius": DialectKind(
+        name="fresenius",
+        make=_fresenius,
+        bauds=(19_200,),  # the one speed, 7E1, that the driver of this pump uses
+        baud=19_200,
+        bytesize=7,
+        parity="E",
+        address=MODULES[0],
+        address_max=MODULES[1],
+        options={"set_argument": "|".join(way.value for way in SetArgument)},
+        capabilities=Fresenius.capabilities,
     ),
 }
 
