@@ -34,7 +34,8 @@ KVO_NL_H = 1_000_000
 NEAR_END_S = 300
 """The near-end warning comes when the syringe holds this much time at the present rate [design]."""
 
-_LOOK_AGAIN_NS = NS_PER_S // 10
+_LOOK_NS = NS_PER_S // 10
+"""The syringe is looked at no sooner than this [design]."""
 
 _ALARM_OF = {
     End.OCCLUSION: "AL_OCCLU",
@@ -208,7 +209,7 @@ class Infusion:
             state.near_end_told = True
             self.happened("AL_NEOIN")
         else:
-            self._plan_near_end(not_before_ns=state.now_ns + _LOOK_AGAIN_NS)
+            self._plan_near_end()
 
     # -- the motor --------------------------------------------------------------------------------
 
@@ -220,13 +221,16 @@ class Infusion:
         else:
             counted = vtbi is not None and not vtbi.spent
             self.mechanics.start(self.running_nl_h, self.vtbi_left_parts() if counted else None)
-        self._plan_near_end(not_before_ns=self.state.now_ns)
+        self._plan_near_end()
 
     def _near_end_nl(self) -> int:
         return self.running_nl_h * NEAR_END_S // 3_600
 
-    def _plan_near_end(self, *, not_before_ns: int) -> None:
-        """When the content will have fallen to the warning, if the motor goes on like this."""
+    def _plan_near_end(self) -> None:
+        """When the content will have fallen to the warning, if the motor goes on like this.
+
+        Never at once: what happens must not depend on how a host's bytes are split.
+        """
         state, rate = self.state, self.running_nl_h
         content = self.mechanics.truth().content_nl
         if content is None or not rate or state.near_end_told:
@@ -234,7 +238,7 @@ class Infusion:
             return
         above = max(0, content - self._near_end_nl())
         due = state.now_ns + -(-above * NS_PER_H // rate)
-        state.near_end_due_ns = max(due, not_before_ns)
+        state.near_end_due_ns = max(due, state.now_ns + _LOOK_NS)
 
     def log(self) -> None:
         """One more entry in the pump's log."""

@@ -112,7 +112,7 @@ def _status(infusion: Infusion, serial: str) -> str:
             "",
             _ml(infusion.infused_nl),
             "ml",
-            f"{infusion.mechanics.truth().pressure_mmhg:.2f}",
+            f"{infusion.mechanics.sensed_mmhg():.2f}",
             "mmHg",
             _time_left(infusion.left_s()),
             "EVENT",

@@ -151,8 +151,9 @@ class Module:
 
     def apply_pressure(self) -> None:
         """Mechanics know the limit of the state."""
-        mmhg = self.state.pressure_mmhg
-        self.mechanics.line = self.line if mmhg is None else replace(self.line, alarm_mmhg=mmhg)
+        mmhg, mechanics = self.state.pressure_mmhg, self.mechanics
+        mechanics.line = self.line if mmhg is None else replace(self.line, alarm_mmhg=mmhg)
+        mechanics.works = replace(mechanics.works, line=mechanics.line)
 
     def reset(self) -> None:
         """Nothing is set, nothing is counted, nothing is pending but what is still there."""
@@ -210,4 +211,7 @@ class Module:
             given = self.mechanics.infused_parts - state.bolus_from
             bolus = max(0, state.bolus_nl * PARTS_PER_NL - given)
             left = bolus if left is None else min(bolus, left)
-        self.mechanics.start(self.running_tenths * NL_H_PER_TENTH, left)
+        if left == 0:
+            self.motion_ended(End.TARGET)
+        else:
+            self.mechanics.start(self.running_tenths * NL_H_PER_TENTH, left)

@@ -53,6 +53,8 @@ class DeviceKind:
 
 
 BUILT_IN: Mapping[str, str] = {
+    "alaris": "sim.devices.alaris_kind",
+    "fresenius": "sim.devices.fresenius_kind",
     "new-era": "sim.devices.new_era_kind",
 }
 """Name -> the module whose ``KIND`` it is."""

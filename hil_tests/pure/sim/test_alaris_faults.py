@@ -11,7 +11,7 @@ from sim.devices.alaris_state import ALARMS
 from sim.devices.kinds import PumpOptions, device_kind
 from sim.devices.quirks import QuirkError, parse_quirks, quirk_values
 from sim.faults.parameters import FaultError
-from sim.mechanics import Line, Mount
+from sim.mechanics import Drive, Line, Mount
 
 ML = 1_000_000
 GOLDEN = golden()
@@ -39,6 +39,22 @@ def test_an_occlusion_raises_the_pressure_then_the_alarm_and_stops_the_pump() ->
     assert host.status()[2:5] == ["A", "HLD", "0.00"]
     assert host.status()[9] == "500.00"
     assert host.pump.truth().delivered_nl == 0
+
+
+def test_the_pressure_told_is_what_the_sensor_shows() -> None:
+    host = programmed()
+    host.pump.mechanics.sensor_error(offset_mmhg=17.91)
+    assert host.status()[9:11] == ["17.91", "mmHg"]
+
+
+def test_with_slack_and_an_elastic_line_the_vtbi_is_still_what_the_motor_makes() -> None:
+    line, drive = Line(resistance_mmhg_min_ul=0.05), Drive(slack_nl=100_000)
+    host = programmed(line=line, drive=drive, mount=Mount(capacity_nl=50 * ML, loaded_nl=10 * ML))
+    host.tell("INF_START")
+    host.wait(600.0)
+    assert host.alarm() == "AL_VTBIS"
+    assert host.ask("INF_VI") == "INF_VI^2.000^ml"
+    assert 1_800_000 < host.pump.truth().plunger_nl < 2_000_000
 
 
 def test_an_occlusion_that_is_still_there_alarms_again() -> None:
@@ -82,7 +98,7 @@ def test_an_empty_syringe_warns_five_minutes_before_and_stops_at_its_end() -> No
 def test_the_warning_comes_at_once_with_little_left_and_later_after_a_slower_rate() -> None:
     host = in_syringe(1.0)
     host.tell("INF_START")
-    host.wait(0.0)
+    host.wait(0.1)
     assert host.alarm() == "AL_NEOIN"
     host.tell("INF_STOP", "INF_RATE^6.00^ml/h", "INF_START")
     host.wait(290.0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hil_tests.pure.sim.alaris_host import Host, framed, golden, programmed
@@ -58,6 +58,7 @@ def test_after_any_noise_the_very_next_frame_is_answered(noise: bytes) -> None:
 
 
 @given(STREAMS, st.lists(st.integers(0, 300), max_size=10))
+@example(framed("INF_START") + framed("INF_RATE^600.00^ml/h") + b"\0", [15, 40])
 def test_any_split_of_a_stream_gives_the_same_answers(stream: bytes, cuts: list[int]) -> None:
     whole, split = loaded(), loaded()
     expected = whole.send(stream)

@@ -343,6 +343,14 @@ def test_a_bolus_ends_at_the_volume_limit_at_the_latest() -> None:
     assert host.ask("1LE;a") == "1C;a0004"
 
 
+def test_a_volume_limit_that_is_set_during_a_bolus_ends_it() -> None:
+    host = opened()
+    host.tell("1PB;0003E8", "1PV;0001F4")
+    host.wait(60.0)
+    assert host.pump.truth().plunger_nl == 500_000
+    assert host.ask("1LE;da") == "1C;d0000;a0004"
+
+
 def test_a_bolus_needs_so_much_in_the_syringe() -> None:
     host = opened(mount=Mount(capacity_nl=50 * ML, loaded_nl=1 * ML))
     assert host.ask("1PB;0003E9") == "1I;15"

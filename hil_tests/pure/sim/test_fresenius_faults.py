@@ -52,6 +52,16 @@ def test_a_pressure_limit_brings_the_alarm_forward_and_survives_a_snapshot() -> 
     assert host.pump.truth().pressure_mmhg == pytest.approx(200)
 
 
+def test_a_pressure_limit_holds_with_an_elastic_line_too() -> None:
+    line = Line(compliance_nl_mmhg=1_000, alarm_mmhg=500, resistance_mmhg_min_ul=0.01)
+    host = opened(line=line)
+    host.tell("1PP;00C8", "1PR;0258")
+    host.pump.inject("downstream_occlusion", host.now)
+    host.wait(16.0)
+    assert host.ask("1LE;a") == "1C;a0001"
+    assert host.pump.mechanics.sensed_mmhg() == pytest.approx(200, abs=2)
+
+
 def test_a_blocked_motor_is_an_error_too() -> None:
     host = programmed()
     host.pump.inject("motor_stall", host.now)
@@ -210,6 +220,15 @@ def test_limit_counts() -> None:
         host.tell("1PV;0007D0")
         host.wait(600.0)
         assert host.pump.truth().plunger_nl == volume
+
+
+def test_a_limit_that_has_been_passed_already_stops_at_once() -> None:
+    host = opened("limit_counts=since_reset")
+    host.tell("1PR;0258")
+    host.wait(60.0)
+    host.tell("1PV;0001F4")
+    assert host.ask("1LE;da") == "1C;d0000;a0004"
+    assert host.pump.truth().plunger_nl == ML
 
 
 def test_rate_when_paused() -> None:
