@@ -196,11 +196,11 @@ class Mechanics(Breaks):
         state = self.state
         if state.real is not None:
             self.works.catch_up(state, state.real)
-            book(state)
+            book(state, self._moved())
             self.works.settle(state, state.real)
         elif moved := self._moved():
             true = self._true(moved)
-            book(state)
+            book(state, moved)
             state.travelled += true
             if state.rate_nl_h < 0:
                 true = -true

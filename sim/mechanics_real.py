@@ -29,6 +29,9 @@ STALL_NOTICED_NS = 250_000_000
 SEGMENTS_MAX = 20_000
 """How far ahead an alarm is looked for; one that lies beyond is found when it happens, not announced."""
 
+LOOK_EVERY = 8
+"""After so many segments it is asked again whether an alarm is possible at all."""
+
 
 class Position(NamedTuple):
     """Where everything stands at one instant of a segment."""
@@ -135,7 +138,7 @@ class Works:
     def _pass_inner(self, state: MechanicsState, real: RealState, at_ns: int) -> int | None:
         """On to the next segment; returns when the motor stops in it, if it does."""
         state.now_ns = at_ns
-        book(state)
+        book(state, commanded(state))
         self.settle(state, real)
         state.since_ns = state.now_ns
         if real.take is Take.STUCK and abs(real.held) >= 0.999_999 * self._jump(state, real):
@@ -151,12 +154,12 @@ class Works:
         """When and why the motor will stop, found on a copy."""
         ahead = replace(real, bubbles=list(real.bubbles))
         future = replace(state, real=ahead)
-        for _ in range(SEGMENTS_MAX):
+        for passed in range(SEGMENTS_MAX):
             if ahead.inner_ns is None:
                 return future.end_ns, future.cause
-            future.end_ns = self._pass_inner(future, ahead, ahead.inner_ns)
-            if ahead.inner_ns is not None and not self._ends_early(future, ahead):
+            if passed % LOOK_EVERY == LOOK_EVERY - 1 and not self._ends_early(future, ahead):
                 break
+            future.end_ns = self._pass_inner(future, ahead, ahead.inner_ns)
         return self._target_ns(future), End.TARGET
 
     def _target_ns(self, state: MechanicsState) -> int | None:
@@ -166,7 +169,8 @@ class Works:
 
     def _ends_early(self, state: MechanicsState, real: RealState) -> bool:
         """Whether anything but the target could stop the motor before it."""
-        if real.sensor_mmhg_ns or real.leg.is_shut:
+        drifting = real.sensor_mmhg_ns * state.rate_nl_h > 0
+        if drifting or real.leg.is_shut:
             return True
         if real.bubbles and self.line.air_detector_nl is not None:
             return True
@@ -396,9 +400,8 @@ class Works:
         state.peak = max(state.peak, state.delivered)
 
 
-def book(state: MechanicsState) -> None:
+def book(state: MechanicsState, moved: int) -> None:
     """The commanded volume of the segment so far is history."""
-    moved = commanded(state)
     if state.rate_nl_h > 0:
         state.infused += moved
     else:
