@@ -55,6 +55,8 @@ class DeviceKind:
 BUILT_IN: Mapping[str, str] = {
     "alaris": "sim.devices.alaris_kind",
     "fresenius": "sim.devices.fresenius_kind",
+    "harvard": "sim.devices.harvard_kind",
+    "harvard-legacy": "sim.devices.harvard_legacy_kind",
     "new-era": "sim.devices.new_era_kind",
 }
 """Name -> the module whose ``KIND`` it is."""
