@@ -7,7 +7,7 @@ What a broken pump does then is physics (`sim.mechanics`) or protocol (the devic
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
 from sim.devices.base import Reply
@@ -30,6 +30,20 @@ class Breakage:
     delay_s: float = 0.0
     drop_from_pump: int = 0
     drop_to_pump: int = 0
+    refuse: int = 0
+    """How many commands are still to be refused."""
+    pretend: int = 0
+    """How many are still to be answered as if they had been obeyed."""
+    counter_ppm: int = 0
+    """By how much the counter of delivered volume is off."""
+    there: set[str] = field(default_factory=set)
+    """The kinds that were done and not undone."""
+
+    def counted(self, parts: int) -> int:
+        """What the counter shows of a volume that it should show."""
+        return (
+            parts if not self.counter_ppm else parts * (1_000_000 + self.counter_ppm) // 1_000_000
+        )
 
 
 class Breakable(Protocol):
@@ -69,16 +83,21 @@ def inject(
 ) -> list[Reply]:
     """Break it; raises `FaultError` for a kind or parameter that this pump does not have."""
     accepted = accept(kind, parameters)
-    return _way(ways, kind).inject(pump, accepted)
+    way = _way(ways, kind)
+    replies = way.inject(pump, accepted)
+    if way.clear is not None:
+        pump.faults.there.add(kind)
+    return replies
 
 
 def clear(ways: Mapping[str, Way[P_contra]], pump: P_contra, kind: str | None) -> list[Reply]:
-    """Mend it, or everything for ``None``; raises `FaultError` for a kind this pump does not have."""
-    chosen = ways.values() if kind is None else [_way(ways, kind)]
+    """Mend it, or all that is there for ``None``; raises `FaultError` for a kind this pump has not."""
+    chosen = {kind: _way(ways, kind)} if kind is not None else ways
     replies: list[Reply] = []
-    for way in chosen:
-        if way.clear is not None:
+    for name, way in chosen.items():
+        if way.clear is not None and (kind is not None or name in pump.faults.there):
             replies += way.clear(pump)
+            pump.faults.there.discard(name)
     return replies
 
 
@@ -150,6 +169,86 @@ def _carry(pump: Breakable) -> list[Reply]:
     return []
 
 
+Mechanical = Callable[[Mechanics, float], object]
+
+
+def _by(parameter: str, action: Mechanical, undone: float, scale: float = 1.0) -> Way[Breakable]:
+    """What takes one number, and is undone by another."""
+
+    def do(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+        action(pump.mechanics, float(parameters[parameter]) * scale)
+        return []
+
+    return Way(do, _quietly(lambda pump: action(pump.mechanics, undone)))
+
+
+def _wrong_syringe(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.mechanics.wrong_syringe(round(float(parameters["diameter_mm"]) * 1_000))
+    return []
+
+
+def _bubble(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.mechanics.bubble(round(float(parameters["volume_ul"]) * 1_000))
+    return []
+
+
+def _left(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    state = pump.mechanics.state
+    minutes = min(float(parameters["remaining_min"]), state.housing.battery.full_min)
+    state.housing.battery.set_left(state.now_ns, minutes)
+    return []
+
+
+def _mains(pump: Breakable, *, on: bool) -> None:
+    pump.mechanics.housing.battery.mains(pump.mechanics.state.now_ns, on=on)
+
+
+def _door(pump: Breakable, *, opened: bool) -> None:
+    pump.mechanics.housing.door_open = opened
+
+
+def counted(field: str) -> Way[Breakable]:
+    """So many commands fare differently; a dialect says how."""
+
+    def do(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+        setattr(pump.faults, field, int(parameters["for_commands"]))
+        return []
+
+    return Way(do, _quietly(lambda pump: setattr(pump.faults, field, 0)))
+
+
+def _miscount(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.faults.counter_ppm = round(float(parameters["error_pct"]) * 10_000)
+    return []
+
+
+def _count(pump: Breakable) -> list[Reply]:
+    pump.faults.counter_ppm = 0
+    return []
+
+
+SENSOR_WAYS: Mapping[str, Way[Breakable]] = {
+    "force_sensor_drift": _by(
+        "mmhg_per_min", lambda m, rate: m.sensor_error(drift_mmhg_min=rate), 0.0
+    ),
+    "force_sensor_offset": _by(
+        "offset_mmhg", lambda m, offset: m.sensor_error(offset_mmhg=offset), 0.0
+    ),
+    "air_alarm_missed": _plainly(
+        lambda pump: pump.mechanics.blind_air_detector(blind=True),
+        lambda pump: pump.mechanics.blind_air_detector(blind=False),
+    ),
+    "door_open": _plainly(
+        lambda pump: _door(pump, opened=True), lambda pump: _door(pump, opened=False)
+    ),
+    "mains_loss": _plainly(lambda pump: _mains(pump, on=False), lambda pump: _mains(pump, on=True)),
+    "battery_left": Way(_left, None),
+}
+"""What can be done to a pump that has the sensors to notice, or the battery to live on."""
+
+MISCOUNT: Way[Breakable] = Way(_miscount, _count)
+"""For a dialect whose counter is read through `Breakage.counted`."""
+
 COMMON_WAYS: Mapping[str, Way[Breakable]] = {
     "downstream_occlusion": _plainly(
         lambda pump: pump.mechanics.occlude(), lambda pump: pump.mechanics.clear_occlusion()
@@ -159,6 +258,20 @@ COMMON_WAYS: Mapping[str, Way[Breakable]] = {
         lambda pump: pump.mechanics.block(blocked=True),
         lambda pump: pump.mechanics.block(blocked=False),
     ),
+    "upstream_occlusion": _plainly(
+        lambda pump: pump.mechanics.occlude_upstream(occluded=True),
+        lambda pump: pump.mechanics.occlude_upstream(occluded=False),
+    ),
+    "clamp_shut": _plainly(
+        lambda pump: pump.mechanics.clamp(shut=True), lambda pump: pump.mechanics.clamp(shut=False)
+    ),
+    "lost_steps": _by("loss_pct", lambda m, pct: m.lose_steps(pct), 0.0),
+    "backlash": _by("backlash_um", lambda m, um: m.wear(um), 0.0),
+    "free_flow": _by("rate_ml_h", lambda m, nl_h: m.free_flow(round(nl_h)), 0.0, 1e6),
+    "siphon": _by("height_cm", lambda m, cm: m.siphon(cm), 0.0),
+    "height_change": _by("height_cm", lambda m, cm: m.raise_pump(cm), 0.0),
+    "wrong_syringe": Way(_wrong_syringe, _quietly(lambda pump: pump.mechanics.wrong_syringe(None))),
+    "air_bubble": Way(_bubble, _quietly(lambda pump: pump.mechanics.remove_air())),
     "power_loss": Way(_off, lambda pump: pump.power_on()),
     "reboot": Way(_reboot, None),
     "mute": _setting("mute"),

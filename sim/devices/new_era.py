@@ -16,8 +16,9 @@ from collections.abc import Callable
 
 from sim.devices import breakage
 from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
-from sim.devices.breakage import COMMON_WAYS, Breakage
+from sim.devices.breakage import Breakage
 from sim.devices.new_era_commands import SAFE_S_MAX, find
+from sim.devices.new_era_faults import WAYS
 from sim.devices.new_era_frames import (
     DAMAGED,
     FORGET_AFTER_NS,
@@ -28,7 +29,7 @@ from sim.devices.new_era_frames import (
     safe_frame,
     take,
 )
-from sim.devices.new_era_numbers import BAD_PACKET, Refusal
+from sim.devices.new_era_numbers import BAD_PACKET, NOT_NOW, Refusal
 from sim.devices.new_era_program import Program
 from sim.devices.new_era_quirks import Quirks
 from sim.devices.new_era_state import DeviceState, Run, Settings, factory_program
@@ -46,6 +47,8 @@ ALARM_TIMEOUT = "T"
 _ADDRESS = re.compile("[0-9]{1,2}")
 _DIGITS = frozenset("0123456789")
 _SYSTEM = "*"
+_ACTIONS = frozenset({"RUN", "STP", "PUR", "CLDINF", "CLDWDR"})
+"""Commands without an argument that are no questions."""
 _MNEMONIC = re.compile("[0-9*]*([A-Z]{2,5})")
 
 
@@ -67,7 +70,7 @@ class NewEraPump:
         self.quirks = quirks
         settings = Settings(address, factory_program(quirks))
         self.state = DeviceState(settings, self.mechanics.state)
-        self.program = Program(self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE)
+        self.program: Program = Program(self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE)
         self.mechanics.fit(settings.diameter)
         self._boot()
 
@@ -143,6 +146,12 @@ class NewEraPump:
             self.program.raise_alarm(ALARM_TIMEOUT)
         self._announce(replies, state.alarms[pending:])
 
+    def announced(self, letter: str) -> list[Reply]:
+        """What the pump says by itself of an alarm that has just become pending."""
+        replies: list[Reply] = []
+        self._announce(replies, [letter])
+        return replies
+
     def _announce(self, replies: list[Reply], letters: list[str]) -> None:
         """Auto-alarm: in safe mode new alarms are sent at once, and stay pending."""
         if self.state.settings.safe_s:
@@ -193,12 +202,12 @@ class NewEraPump:
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
         due = self.advance(now)
-        return due + breakage.inject(COMMON_WAYS, self, kind, parameters)
+        return due + breakage.inject(WAYS, self, kind, parameters)
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
         due = self.advance(now)
-        return due + breakage.clear(COMMON_WAYS, self, kind)
+        return due + breakage.clear(WAYS, self, kind)
 
     # -- bytes ------------------------------------------------------------------------------------
 
@@ -279,10 +288,21 @@ class NewEraPump:
         alarms = self.state.alarms
         if text:
             command, argument = find(text)
-            data = "" if alarms else command(self.program, argument)
+            data = "" if alarms or self._astray(text, argument) else command(self.program, argument)
         else:
             data = ""
         return f"A?{alarms.pop(0)}" if alarms else data
+
+    def _astray(self, text: str, argument: str) -> bool:
+        """Whether a command is not obeyed although it could be; raises `Refusal` if it says so."""
+        faults = self.state.faults
+        if not (faults.refuse or faults.pretend) or not (argument or text in _ACTIONS):
+            return False
+        if faults.refuse:
+            faults.refuse -= 1
+            raise Refusal(NOT_NOW)
+        faults.pretend -= 1
+        return True
 
     def _framing(self, text: str, data: str, *, safe: bool) -> bool:
         """Whether the answer to ``text`` is safe-framed; ``safe``: the mode in which it arrived."""

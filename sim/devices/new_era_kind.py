@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from sim.devices.breakage import COMMON_WAYS
 from sim.devices.kinds import DeviceKind, PumpOptions
 from sim.devices.new_era import MODELS, NewEraPump
+from sim.devices.new_era_faults import WAYS
 from sim.devices.new_era_quirks import Quirks
 from sim.devices.quirks import parse_quirks, quirk_values
 
@@ -26,5 +26,5 @@ KIND = DeviceKind(
     make=_make,
     quirks=quirk_values(Quirks),
     address_max=99,
-    faults=tuple(COMMON_WAYS),
+    faults=tuple(WAYS),
 )

@@ -85,7 +85,7 @@ class Program:
         else:
             parts = self.mechanics.infused_parts - self.state.infused_zero
         unit = VOLUME_UNITS_NL[self.state.settings.volume_unit]
-        value = parts // PARTS_PER_NL // unit
+        value = self.state.faults.counted(parts) // PARTS_PER_NL // unit
         if self.quirks.dis_overflow == "rollover":
             return value % 10_000_000
         return min(value, 9_999_000)

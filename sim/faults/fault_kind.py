@@ -13,7 +13,7 @@ class FaultKind:
     """One way in which something breaks.
 
     ``room``: what is struck.  ``lasting``: it stays until it is cleared; otherwise it is over when it has
-    happened.
+    happened.  ``known``: the numbers of failures on public record that it stands for (docs/faults.md).
     """
 
     kind: str
@@ -21,3 +21,4 @@ class FaultKind:
     text: str
     parameters: Mapping[str, Parameter] = field(default_factory=dict)
     lasting: bool = True
+    known: tuple[str, ...] = ()

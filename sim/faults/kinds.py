@@ -12,37 +12,11 @@ from types import MappingProxyType
 
 from sim.faults.fault_kind import FaultKind
 from sim.faults.line_kinds import LINE_KINDS
-from sim.faults.parameters import Amount, Choice, FaultError, FaultValue
-
-_COMMANDS = Amount(1, 1, 1_000_000)
-
-_KINDS = (
-    # the pump's mechanics
-    FaultKind("downstream_occlusion", "mechanics", "nothing leaves the line; pressure rises"),
-    FaultKind("empty", "mechanics", "the plunger stands at the bottom of the syringe"),
-    FaultKind("motor_stall", "mechanics", "the motor cannot turn"),
-    # its power
-    FaultKind("power_loss", "power", "mains off; back when cleared"),
-    FaultKind("reboot", "power", "mains off and on again", lasting=False),
-    # its protocol
-    FaultKind("mute", "protocol", "obeys and never answers"),
-    FaultKind(
-        "reply_delay",
-        "protocol",
-        "every answer is late",
-        {"delay_ms": Amount(100, 0, 60_000)},
-    ),
-    FaultKind(
-        "frame_drop",
-        "protocol",
-        "whole frames are lost",
-        {"direction": Choice(("from_pump", "to_pump")), "for_commands": _COMMANDS},
-    ),
-    FaultKind("stop_ignored", "protocol", "a stop is answered as if it had been obeyed"),
-)
+from sim.faults.parameters import FaultError, FaultValue
+from sim.faults.pump_kinds import PUMP_KINDS
 
 KINDS: Mapping[str, FaultKind] = MappingProxyType(
-    {kind.kind: kind for kind in (*_KINDS, *LINE_KINDS)}
+    {kind.kind: kind for kind in (*PUMP_KINDS, *LINE_KINDS)}
 )
 """name -> kind."""
 

@@ -1,0 +1,79 @@
+"""How a New Era pump is broken beyond what can be done to any pump: its alarms, its keys, its memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from sim.devices.base import Reply
+from sim.devices.breakage import COMMON_WAYS, MISCOUNT, Way, counted
+from sim.devices.new_era_commands import find
+from sim.devices.new_era_numbers import Refusal
+from sim.devices.new_era_state import Settings, factory_program
+from sim.faults.parameters import FaultError, FaultValue
+
+if TYPE_CHECKING:
+    from sim.devices.new_era import NewEraPump
+
+STALLED, TIMED_OUT, PROGRAM_ERROR = "S", "T", "E"
+"""Alarm letters (NE-1000 manual 1200-01): stalled motor, safe-mode time-out, program error."""
+
+
+def _alarm(pump: NewEraPump, letter: str, *, stops: bool = True) -> list[Reply]:
+    """The alarm is pending, and announced where the pump announces; the program is over."""
+    if stops:
+        pump.program.end()
+    else:
+        pump.state.run.status = "S"
+    pump.program.raise_alarm(letter)
+    return pump.announced(letter)
+
+
+def _says(letter: str) -> Way[NewEraPump]:
+    return Way(lambda pump, _: _alarm(pump, letter), None)
+
+
+def _stand(pump: NewEraPump) -> list[Reply]:
+    pump.mechanics.stop()
+    return []
+
+
+def _forget(pump: NewEraPump, _: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.power_off()
+    pump.state.settings = Settings(0, factory_program(pump.quirks))
+    pump.mechanics.fit(pump.state.settings.diameter)
+    return pump.power_on()
+
+
+def _key(action: Callable[[NewEraPump, Mapping[str, FaultValue]], object]) -> Way[NewEraPump]:
+    """A key that the pump obeys unless it cannot now, which a person at its keys would see."""
+
+    def press(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+        try:
+            action(pump, parameters)
+        except Refusal as refusal:
+            raise FaultError(f"the pump does not take the key now: {refusal.data}") from refusal
+        return []
+
+    return Way(press, None)
+
+
+def _rate(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
+    command, argument = find(f"RAT{float(parameters['rate_ml_h']):.4g}MH")
+    command(pump.program, argument)
+
+
+WAYS: Mapping[str, Way[NewEraPump]] = {
+    **COMMON_WAYS,
+    "settings_lost": Way(_forget, None),
+    "refuse_command": counted("refuse"),
+    "wrong_acknowledge": counted("pretend"),
+    "spurious_inoperable": _says(PROGRAM_ERROR),
+    "false_occlusion": _says(STALLED),
+    "false_dead_man": _says(TIMED_OUT),
+    "delivers_in_alarm": Way(lambda pump, _: _alarm(pump, STALLED, stops=False), _stand),
+    "counter_error": MISCOUNT,
+    "keypad_stop": _key(lambda pump, _: pump.program.pause_or_stop()),
+    "keypad_rate": _key(_rate),
+}
+"""Every way to break one."""
