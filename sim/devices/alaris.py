@@ -11,6 +11,7 @@ For bench and simulation only: it stands in for a pump that is connected to nobo
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 from sim.devices import breakage
 from sim.devices.alaris_frames import DAMAGED, crc_text, frame, take
@@ -18,7 +19,7 @@ from sim.devices.alaris_infusion import DIAMETER_50_UM, Infusion
 from sim.devices.alaris_messages import Refused, command, query
 from sim.devices.alaris_quirks import Quirks
 from sim.devices.alaris_state import AlarisState
-from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up
+from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
 from sim.devices.breakage import COMMON_WAYS, Breakage
 from sim.devices.leaving import leaving_ns
 from sim.faults.parameters import FaultValue
@@ -54,6 +55,7 @@ class AlarisPump:
         self.serial = serial
         self.state = AlarisState(self.mechanics.state)
         self.infusion = Infusion(self.state, self.mechanics, quirks)
+        self.on_command: Callable[[str], None] = unheard
         self._remote = MODELS[model]
         self._code = crc_text(serial.encode("ascii")).decode("ascii")
         self.mechanics.fit(mount.diameter_um or DIAMETER_50_UM)
@@ -193,6 +195,7 @@ class AlarisPump:
     def _obey(self, message: str) -> str | None:
         """The answer, or ``None`` where the pump stays silent."""
         fields = message.split("^")
+        self.on_command(fields[0])
         try:
             if fields[0] in (CONTROL, CONFIGURATION):
                 return self._lease(fields)

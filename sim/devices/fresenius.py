@@ -10,9 +10,10 @@ For bench and simulation only: it stands in for pumps that are connected to nobo
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 
 from sim.devices import breakage
-from sim.devices.base import Reply, to_ns, to_s_up
+from sim.devices.base import Reply, to_ns, to_s_up, unheard
 from sim.devices.breakage import COMMON_WAYS, Breakage
 from sim.devices.fresenius_commands import Refusal, obey
 from sim.devices.fresenius_frames import ACK, BAD_ADDRESS, Heard, Sign, refusal
@@ -69,6 +70,7 @@ class OrchestraPump:
             {number: module.state for number, module in self.modules.items()},
             {number: Station() for number in addresses},
         )
+        self.on_command: Callable[[str], None] = unheard
         self.link = Link(self.state, quirks, self._look, self._mark)
 
     # -- what is seen from the simulation ---------------------------------------------------------
@@ -315,6 +317,7 @@ class OrchestraPump:
         return int(digit), text[1:]
 
     def _answer(self, address: int, message: str) -> str:
+        self.on_command(message[:2])
         try:
             data = obey(self, address, message)
         except Refusal as refused:

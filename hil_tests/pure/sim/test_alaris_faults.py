@@ -219,6 +219,15 @@ def test_what_it_cannot_do_is_refused() -> None:
         Host().pump.inject("coffee", 1_000.0)
 
 
+def test_whoever_breaks_the_pump_hears_the_name_of_each_command_first() -> None:
+    host, heard = programmed(), list[str]()
+    host.pump.on_command = heard.append
+    host.ask("INF")
+    host.ask("INF_RATE^3.50^ml/h")
+    host.send(b"!INF|0000\r")
+    assert heard == ["INF", "INF_RATE"]
+
+
 def test_a_snapshot_can_be_gone_back_to_more_than_once() -> None:
     host = programmed()
     host.tell("INF_START")

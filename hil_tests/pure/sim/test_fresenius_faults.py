@@ -156,6 +156,15 @@ def test_what_it_cannot_do_is_refused() -> None:
         Host().pump.inject("coffee", 1_000.0)
 
 
+def test_whoever_breaks_the_rack_hears_the_name_of_each_command_first() -> None:
+    host, heard = opened(), list[str]()
+    host.pump.on_command = heard.append
+    host.ask("1PR;0258")
+    host.ask("0LE;b")
+    host.send(framed("1E") + b"\x021PO00\x03")
+    assert heard == ["PR", "LE"]
+
+
 def test_a_snapshot_can_be_gone_back_to_more_than_once() -> None:
     host = programmed()
     host.tell("1DE;r")
