@@ -181,21 +181,27 @@ class AlarisPump:
     def feed(self, data: bytes, now: float) -> list[Reply]:
         """What the pump answers to these bytes, after what was due by ``now``."""
         replies = self.advance(now)
-        buffer, faults = self.state.buffer, self.state.faults
-        if not faults.powered:
+        if not self.state.faults.powered:
             return replies
-        buffer += data
-        while (message := take(buffer)) is not None:
-            if faults.drop_to_pump:
-                faults.drop_to_pump -= 1
-            elif message != DAMAGED:
-                self._answer(replies, self._obey(message))
+        self.state.buffer += data
+        while (message := take(self.state.buffer)) is not None:
+            self.on_command(message.partition("^")[0])
+            self._hear(message, replies)
         return replies
+
+    def _hear(self, message: str, replies: list[Reply]) -> None:
+        """One frame, unless the pump has just been broken in a way that loses it."""
+        faults = self.state.faults
+        if not faults.powered:
+            return
+        if faults.drop_to_pump:
+            faults.drop_to_pump -= 1
+        elif message != DAMAGED:
+            self._answer(replies, self._obey(message))
 
     def _obey(self, message: str) -> str | None:
         """The answer, or ``None`` where the pump stays silent."""
         fields = message.split("^")
-        self.on_command(fields[0])
         try:
             if fields[0] in (CONTROL, CONFIGURATION):
                 return self._lease(fields)

@@ -279,7 +279,13 @@ class OrchestraPump:
 
     def _hear(self, heard: Heard) -> None:
         link, faults = self.link, self.state.faults
+        if heard.sign is Sign.FRAME:
+            name = self._addressed(heard.text)[1][:2]
+            if name not in ("E", "M"):
+                self.on_command(name)
         match heard.sign:
+            case _ if not faults.powered:
+                return
             case Sign.ACK:
                 link.acknowledged()
             case Sign.NAK:
@@ -317,7 +323,6 @@ class OrchestraPump:
         return int(digit), text[1:]
 
     def _answer(self, address: int, message: str) -> str:
-        self.on_command(message[:2])
         try:
             data = obey(self, address, message)
         except Refusal as refused:

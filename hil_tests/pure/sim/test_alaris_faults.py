@@ -225,7 +225,21 @@ def test_whoever_breaks_the_pump_hears_the_name_of_each_command_first() -> None:
     host.ask("INF")
     host.ask("INF_RATE^3.50^ml/h")
     host.send(b"!INF|0000\r")
-    assert heard == ["INF", "INF_RATE"]
+    assert heard == ["INF", "INF_RATE", ""]
+
+
+@pytest.mark.parametrize("kind", ["power_loss", "frame_drop"])
+def test_what_breaks_on_a_command_breaks_before_it_is_obeyed(kind: str) -> None:
+    host = programmed()
+    parameters = {"direction": "to_pump"} if kind == "frame_drop" else {}
+
+    def breaks(_command: str) -> None:
+        host.pump.inject(kind, host.now, **parameters)
+
+    host.pump.on_command = breaks
+    assert host.ask("INF_START") is None
+    host.wait(1.0, holding=False)
+    assert host.pump.truth().plunger_nl == 0
 
 
 def test_a_snapshot_can_be_gone_back_to_more_than_once() -> None:

@@ -165,6 +165,20 @@ def test_whoever_breaks_the_rack_hears_the_name_of_each_command_first() -> None:
     assert heard == ["PR", "LE"]
 
 
+@pytest.mark.parametrize("kind", ["power_loss", "frame_drop"])
+def test_what_breaks_on_a_command_breaks_before_it_is_obeyed(kind: str) -> None:
+    host = opened()
+    parameters = {"direction": "to_pump"} if kind == "frame_drop" else {}
+
+    def breaks(_command: str) -> None:
+        host.pump.inject(kind, host.now, **parameters)
+
+    host.pump.on_command = breaks
+    assert host.send(framed("1PR;0258")) == b""
+    host.wait(1.0, alive=False)
+    assert host.pump.truth().plunger_nl == 0
+
+
 def test_a_snapshot_can_be_gone_back_to_more_than_once() -> None:
     host = programmed()
     host.tell("1DE;r")
