@@ -5,8 +5,9 @@
   infusor pump URL bolus --volume-ml V --rate-ml-h R --diameter-mm D --syringe-ml S
   infusor pump URL restore
 
-URL is DIALECT:PORT, or sim:DIALECT for a simulated pump that lives as long as the command.  Whatever is
-asked, the bridge's first act is to stop the pump, and on leaving it puts back what it changed.  A
+URL is DIALECT:PORT, or sim:DIALECT for a simulated pump that lives as long as the command.  With identify it
+may be auto:PORT: who is there is then found out first, by questions only.  A clinical pump needs
+--declare-not-connected NAME.  Whatever is asked, the bridge's first act is to stop the pump, and on leaving it puts back what it changed.  A
 delivery has a volume target and is kept alive by this command once a second; Ctrl-C is an emergency
 stop.  watch starts nothing: it shows what the pump says until Ctrl-C, and a pump that somebody starts at
 its keypad meanwhile is stopped.  restore ends the safe mode that a session left behind which did not end
@@ -19,7 +20,8 @@ import argparse
 import asyncio
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 from controller.bench_pump import Order, motor_time
@@ -57,10 +59,16 @@ class PumpSpec:
     verbose: bool
     declared: str = ""
     """Who has said that a clinical pump is connected to nobody."""
+    answered: Mapping[str, object] | None = None
+    """For ``auto:PORT``: who was found there, and at which setting of the line."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("url", metavar="URL", help="DIALECT:PORT[?baud=..&address=..], sim:DIALECT")
+    parser.add_argument(
+        "url",
+        metavar="URL",
+        help="DIALECT:PORT[?baud=..&address=..], sim:DIALECT; for identify also auto:PORT",
+    )
     parser.add_argument("action", choices=ACTIONS)
     parser.add_argument("--device", default="bench-1", metavar="ID", help="default bench-1")
     parser.add_argument("--rate-ml-h", metavar="R", help="infuse, bolus: rate in mL/h")
@@ -75,8 +83,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    answered: Mapping[str, object] | None = None
     try:
-        spec = checked(arguments)
+        if arguments.url.startswith("auto:"):
+            from controller.cli.pump_probe import met_by_probe  # noqa: PLC0415 - few ask for it
+
+            probed = met_by_probe(arguments)
+            if probed is None:
+                return DONE
+            arguments.url, answered = probed
+        spec = replace(checked(arguments), answered=answered)
         latch = FileLatch(latch_path(spec.device))
         if latch.is_set and spec.action not in WHEN_LATCHED:
             raise NotNow(

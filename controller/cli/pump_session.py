@@ -254,6 +254,8 @@ class PumpSession:
             "stop_confirmed": self._stop_confirmed,
             "restored": list(left.restored),
         }
+        if self._spec.answered is not None:
+            result["answered"] = dict(self._spec.answered)
         if self._spec.declared:
             result["declared_not_connected"] = self._spec.declared
         if self._spec.order is not None:

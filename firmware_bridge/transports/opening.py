@@ -52,6 +52,8 @@ async def open_transport(
             if port.lower().startswith("rfc2217://"):
                 host_and_port(port)
             device = unopened(port, settings)
+            if not has_line_speed(port):  # a PTY has no parity, and some kernels refuse to set it
+                device = unopened(port, LineSettings(baud=baud))
             if os.name == "posix" and isinstance(device, serial.Serial):
                 return open_serial(device, port, loop)
             return await _open_threaded(device, port, loop)
@@ -85,6 +87,13 @@ def is_numbered_terminal(port: str) -> bool:
     A link to one is not: it names the device, and is pointed anew when that comes back.
     """
     return port.startswith("/dev/pts/") and not os.path.islink(port)  # noqa: PTH114 - as the rest here
+
+
+def has_line_speed(port: str) -> bool:
+    """Whether speed and parity reach the other end: not on a pseudo-terminal, nor over plain TCP."""
+    if port.lower().startswith("socket://"):
+        return False
+    return _PTY_NAMES.fullmatch(os.path.realpath(port)) is None
 
 
 def is_hardware(port: str) -> bool:
