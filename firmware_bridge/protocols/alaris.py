@@ -145,7 +145,7 @@ class Alaris:
         wire.know(serial)
         slowest = parse_response_max((yield from wire.query(*_named("COMMS_RESPONSE_MAX"))))
         if slowest is not None:
-            wire.slowest = max(wire.within, min(slowest, _RESPONSE_MAX))
+            wire.slowest = min(slowest, _RESPONSE_MAX) + wire.within  # and the way there and back
         protocol = (yield from wire.query(*_named("COMMS_PROTOCOL")))[-1]
         yield from wire.take_control()
         yield from stop_until_still(wire)
@@ -186,8 +186,7 @@ class Alaris:
         """See `alaris_stop.prove_dead_man`.  Raises `BeyondPump` for a lease below the pump's own."""
         check_lease(lease, self._wire.lease)
         self._forget_delivery()
-        self._settings.touched_target()
-        return (yield from prove_dead_man(self._wire))
+        return (yield from prove_dead_man(self._wire, self._settings))
 
     def disown(self) -> None:
         self._settings.disown()
@@ -254,9 +253,11 @@ class Alaris:
     def _ready(self, mounted: Mounted, what: str) -> Program[None]:
         """The pump is under control, without alarm, and holds the syringe that was configured."""
         yield from self._wire.take_control()
-        fields = yield from self._wire.query(*_named("ALARM"))
-        codes = [code for code in parse_alarms(fields) or () if code not in COMPLETE]
-        if codes:
+        codes = parse_alarms((yield from self._wire.query(*_named("ALARM")))) or ()
+        if codes and all(code in COMPLETE for code in codes):
+            # It has been told; a pump may want it acknowledged, which a stop does, before it starts.
+            yield from stop_until_still(self._wire)
+        elif codes:
             raise PumpInAlarm(what, f"the pump shows {' and '.join(codes)}")
         yield from self._mounted_is(mounted.size)
 
@@ -325,12 +326,18 @@ class Alaris:
     def _look(self) -> Program[Reading]:
         """What the pump says and shows, without renewing anything.  Raises `NoAnswer`."""
         status = yield from self._status()
-        codes: tuple[str, ...] = (status.alarm,) if status.alarm else ()
-        if codes:
-            # The status has room for one; there may be more.
-            fields = yield from self._wire.query(*_named("ALARM"))
-            codes = tuple(dict.fromkeys((*codes, *(parse_alarms(fields) or ()))))
+        codes = yield from self._codes(status)
         return self._reading(status, codes)
+
+    def _codes(self, status: Status) -> Program[tuple[str, ...]]:
+        """Every alarm there is: the status only shows that there is one, or one of them."""
+        if not status.alarm:
+            return ()
+        fields = yield from self._wire.query(*_named("ALARM"))
+        codes = parse_alarms(fields) or ()
+        if not codes or status.alarm.startswith("AL_"):
+            codes = (status.alarm, *codes)
+        return tuple(dict.fromkeys(codes))
 
     def _status(self) -> Program[Status]:
         fields = yield from self._wire.query("INF", _is_status)
@@ -351,6 +358,11 @@ class Alaris:
             if ended or (state is PumpState.STOPPED and not self._paused):
                 state = PumpState.COMPLETED
                 self._watch.stands_at(infused)
+        if target is not None and self._watch.moved and status.rate not in (self._rate, Rate(0)):
+            codes = [
+                *codes,
+                f"rate {status.rate}",
+            ]  # changed at the keypad: no code has a name for it
         alarms = alarm_of(codes) | reset
         if any(code in GOES_ON for code in codes):
             state = PumpState.RUNNING
@@ -410,13 +422,17 @@ class Alaris:
         self._watch.stands_at(infused)
         complete = target is not None and infused >= target
         at_target = target is not None and infused + STEP >= target
-        code = "" if at_target and status.alarm in COMPLETE else status.alarm
+        try:
+            codes = yield from self._codes(status)
+        except NoAnswer:  # the stop is certain, and the next reading asks again
+            codes = (status.alarm,)
+        codes = tuple(code for code in codes if not (at_target and code in COMPLETE))
         return Reading(
             PumpState.COMPLETED if complete else PumpState.STOPPED,
             infused,
-            (alarm_of((code,)) if code else PumpAlarm.NONE) | reset,
+            alarm_of(codes) | reset,
             status.pressure_pa,
-            code,
+            " ".join(codes),
         )
 
 

@@ -50,10 +50,6 @@ class Settings:
         self.rate = RATE_MIN
         self._rate_changed = True
 
-    def touched_target(self) -> None:
-        """Somebody else is about to change the target."""
-        self._target_changed = True
-
     @property
     def changed(self) -> bool:
         return self._rate_changed or self._target_changed

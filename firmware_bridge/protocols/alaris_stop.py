@@ -9,6 +9,7 @@ from __future__ import annotations
 from firmware_bridge.dialect import Listen, Program
 from firmware_bridge.errors import NoAnswer, PumpRefused
 from firmware_bridge.protocols.alaris_frames import ABORT, encode
+from firmware_bridge.protocols.alaris_plan import RATE_MIN
 from firmware_bridge.protocols.alaris_replies import (
     COMPLETE,
     Fields,
@@ -16,8 +17,9 @@ from firmware_bridge.protocols.alaris_replies import (
     parse_alarms,
     parse_status,
 )
+from firmware_bridge.protocols.alaris_settings import Settings
 from firmware_bridge.protocols.alaris_wire import Wire, of
-from firmware_bridge.protocols.counter_watch import BETWEEN_READINGS_S, Standstill
+from firmware_bridge.protocols.counter_watch import BETWEEN_READINGS_S, STEP, Standstill
 from firmware_bridge.quantities import Duration
 
 STOP_FRAME = ABORT + encode("INF_STOP")
@@ -71,7 +73,7 @@ def _confirm(still: Standstill, answer: Fields | None) -> None:
         still.confirm()
 
 
-def prove_dead_man(wire: Wire) -> Program[str]:
+def prove_dead_man(wire: Wire, settings: Settings) -> Program[str]:
     """With the motor stopped, a silence as long as the pump's lease took control away.
 
     Shown by its time-out alarm, and by a start that it does not obey.  The target is the smallest volume
@@ -80,7 +82,8 @@ def prove_dead_man(wire: Wire) -> Program[str]:
     """
     yield from wire.take_control()
     before = yield from stop_until_still(wire)
-    yield from wire.query("INF_VTBI^ACTIV^0.001^ml^STOP", of("INF_VTBI"))
+    yield from settings.set_target(STEP)
+    yield from settings.set_rate(RATE_MIN)  # a pump without a rate would refuse the start for that
     yield from _silence(Duration(wire.lease.ms + _MARGIN.ms))
     codes = parse_alarms((yield from wire.query("ALARM", of("ALARM")))) or ()
     for within in (wire.within, wire.slowest):  # one alone may have been lost on its way

@@ -25,7 +25,7 @@ from firmware_bridge.protocols.alaris_frames import ABORT, FrameReader, check_te
 from firmware_bridge.protocols.alaris_replies import Fields, Fits, split
 from firmware_bridge.quantities import Duration
 
-_STRAYS = 8  # frames of no use that one request outlives: keep-alives and repeats answered late
+_STRAYS = 64  # frames of no use that one request outlives: a slow pump answers a row of stops late
 _SENDS = 3  # drivers of this pump send a request twice; a third time, since a question is free
 _NO_HUSH = Duration(0)
 _CONTROLS = ("REMOTE_CTRL", "REMOTE_CFG")
@@ -47,7 +47,7 @@ class Wire:
     def __init__(self, port: str, within: Duration, lease: Duration) -> None:
         self.port = port
         self.within = within
-        self.slowest = max(SLOWEST, within)
+        self.slowest = SLOWEST + within
         self.lease = lease
         """The pump's own: how long it leaves control to a host that it does not hear."""
         self.reader = FrameReader()
@@ -84,13 +84,17 @@ class Wire:
         """`request` with a frame that is built already."""
         patience = within or self.within
         answer = yield Ask(frame, patience, hush)
+        until = self.heard_at + patience.s  # from the first stray on, if there is one
         for _ in range(_STRAYS):
             if answer is None:
                 break
             fields = split(answer.text)
             if fits(fields):
                 return fields
-            answer = yield Listen(patience)
+            left_ms = int((until - self.heard_at) * 1_000)
+            if left_ms <= 0:
+                break
+            answer = yield Listen(Duration(left_ms))
         self._stale = True
         return None
 

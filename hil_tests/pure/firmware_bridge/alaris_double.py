@@ -45,6 +45,7 @@ class Double:
         self.left = 0.0
         self.running = False
         self.alarms: list[str] = []
+        self.flag = ""  # what the status shows instead of a code
         self.controlled_until = {"REMOTE_CTRL": -1.0, "REMOTE_CFG": -1.0}
         self.lease_s = 10.0
         self.syringe = "BD PLASTIPAK^ 50^CONF"
@@ -154,7 +155,7 @@ class Double:
         return f"{fields[0]}^ENABLED^****^PERMIT^0^ms"
 
     def _status(self) -> str:
-        alarm = self.alarms[0] if self.alarms else "-"
+        alarm = self.flag or (self.alarms[0] if self.alarms else "-")
         return (
             f"INF^{SERIAL}^{alarm}^SET^{self.rate:.2f}^ml/h^^{self.shown():.3f}^ml"
             f"^{self.pressure}^mmHg^24+^EVENT^127904"

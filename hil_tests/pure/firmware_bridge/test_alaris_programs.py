@@ -429,6 +429,32 @@ def test_a_counter_that_went_back_is_a_reset(running: Bench) -> None:
     assert PumpAlarm.RESET in running.do(running.alaris.read()).alarms
 
 
+def test_a_rate_changed_at_the_pump_is_an_alarm(running: Bench) -> None:
+    running.double.rate = 30.0
+    running.wait(1.0)
+    running.do(running.alaris.read())
+    running.wait(1.0)
+    reading = running.do(running.alaris.read())
+    assert (reading.state, reading.alarms) == (PumpState.RUNNING, PumpAlarm.INTERNAL_FAULT)
+    assert reading.words == "rate 30 mL/h"
+
+
+def test_a_reached_target_that_wants_a_stop_before_the_next_start_gets_one(ready: Bench) -> None:
+    ready.double.alarms = ["AL_VTBIS"]
+    ready.do(ready.alaris.start(RATE, TARGET, LEASE))
+    assert ready.double.heard.index("INF_STOP") < ready.double.heard.index("INF_START")
+
+
+def test_a_flag_that_is_no_code_is_asked_about(running: Bench) -> None:
+    running.double.flag = "A"
+    running.double.running, running.double.alarms = False, ["AL_OCCLU"]
+    running.do(running.alaris.read())
+    reading = running.do(running.alaris.read())
+    assert (reading.alarms, reading.words) == (PumpAlarm.OCCLUSION, "AL_OCCLU")
+    running.double.alarms = []
+    assert running.do(running.alaris.stop()).words == "A"
+
+
 def test_a_rate_is_changed_while_running_rounded_down_and_read_back(running: Bench) -> None:
     assert running.do(running.alaris.set_rate(Rate.from_ml_h("30.009"))) == Rate.from_ml_h(30)
     assert running.double.rate == 30.0
