@@ -368,6 +368,7 @@ class Alaris:
             state = PumpState.RUNNING
         elif alarms and not self._watch.moved:
             state = PumpState.ALARM
+            self._watch.stands_at(infused)
         elif state is PumpState.STOPPED and self._paused:
             state = PumpState.PAUSED
         return Reading(state, infused, alarms, status.pressure_pa, " ".join(codes))

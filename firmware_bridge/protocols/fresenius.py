@@ -341,6 +341,7 @@ class Fresenius:
             alarms |= PumpAlarm.INTERNAL_FAULT
         if alarms and not self._watch.moved:
             state = PumpState.ALARM
+            self._watch.stands_at(shown)
         elif state is PumpState.STOPPED and self._paused:
             state = PumpState.PAUSED
         return Reading(state, infused, alarms, words=" ".join(words))
@@ -400,5 +401,6 @@ class Fresenius:
         )
 
 
-def _anything(reply: Reply) -> bool:
-    return bool(reply.data)
+def _anything(_reply: Reply) -> bool:
+    """A name may be any text, or none."""
+    return True
