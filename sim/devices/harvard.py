@@ -19,7 +19,7 @@ from sim.devices.base import Reply, to_ns, to_s_up, unheard
 from sim.devices.breakage import COMMON_WAYS, Breakage
 from sim.devices.harvard_commands import STOPS, Lines, Panel, kept_rate
 from sim.devices.harvard_frames import CR, answer, read, take
-from sim.devices.harvard_models import MODELS
+from sim.devices.harvard_models import identity
 from sim.devices.harvard_numbers import ArgumentRefused
 from sim.devices.harvard_quirks import Quirks
 from sim.devices.harvard_run import IDLE, TARGET, CommandRefused, Runner
@@ -50,7 +50,7 @@ class HarvardPump:
         self.quirks = quirks
         self.state = DeviceState(Settings(address), self.mechanics.state)
         self.runner = Runner(self.state, self.mechanics, quirks)
-        self.panel = Panel(self.state, self.runner, quirks, MODELS[model])
+        self.panel = Panel(self.state, self.runner, quirks, identity(model, quirks.profile))
         self.mechanics.fit(round(self.state.settings.diameter / 10))
         self._boot()
 
@@ -99,10 +99,10 @@ class HarvardPump:
         return replies
 
     def _due_ns(self) -> int | None:
-        times = [
-            at for at in (self.mechanics.next_event_ns(), self.runner.due_ns()) if at is not None
-        ]
-        return min(times, default=None)
+        end, timed = self.mechanics.next_event_ns(), self.runner.due_ns()
+        if end is None or timed is None:
+            return timed if end is None else end
+        return min(end, timed)
 
     def _happen(self, due_ns: int, replies: list[Reply]) -> None:
         """The one thing that is due happens, at its own instant."""

@@ -144,7 +144,7 @@ def _manufacturer(panel: Panel, arguments: Arguments) -> Lines:
 def _syringe_text(panel: Panel) -> str:
     """The Legato also tells the volume."""
     settings = panel.state.settings
-    parts = [settings.maker, f"{significant(number(format_mm(settings.diameter)))} mm"]
+    parts = [settings.maker, f"{significant(settings.diameter, 10_000)} mm"]
     if panel.quirks.profile == "legato":
         parts.insert(1, format_volume(settings.syringe_fl))
     return ", ".join(parts)

@@ -6,7 +6,7 @@ Plunger speeds and rate limits are the Elite's for all of them: the other makers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 _ELITE_METRICS = (
     "Pump type          Pump 11",
@@ -52,17 +52,19 @@ class Model:
     serial: str
     metrics: tuple[str, ...]
     largest_mm: int
-    quirks: tuple[str, ...] = field(default=())
+    profile: str
+    quirks: tuple[str, ...] = ()
 
 
 MODELS = {
-    "legato-100": Model("Legato 100", "3.0.6", "D101754", _metrics("Legato 100", 45), 45),
+    "legato-100": Model("Legato 100", "3.0.6", "D101754", _metrics("Legato 100", 45), 45, "legato"),
     "legato-110": Model(
         "Legato 110",
         "3.0.6",
         "D101754",
         _metrics("Legato 110", 45),
         45,
+        "legato",
         ("mode_texts=short", "rate_unit=as_set"),
     ),
     "11-elite": Model(
@@ -71,6 +73,7 @@ MODELS = {
         "D102030",
         _ELITE_METRICS,
         33,
+        "elite",
         ("profile=elite", "address0_prefix=when_addressed"),
     ),
     "phd-ultra": Model(
@@ -79,8 +82,16 @@ MODELS = {
         "D401460",
         _metrics("PHD ULTRA", 45),
         45,
+        "phd_ultra",
         ("profile=phd_ultra", "address0_prefix=when_addressed"),
     ),
 }
 """Name -> model, the first the default.  A Legato 110 is what one host that reads its ``poll`` and its
 rates back expects; where hosts of Elite and PHD Ultra send an address, they want it back."""
+
+
+def identity(model: str, profile: str) -> Model:
+    """The model, or, under the profile of another family, the first model of that."""
+    if MODELS[model].profile == profile:
+        return MODELS[model]
+    return next(other for other in MODELS.values() if other.profile == profile)

@@ -97,38 +97,36 @@ def duration_ns(text: str) -> int:
 # -- written ----------------------------------------------------------------------------------------
 
 
-def significant(value: Fraction) -> str:
-    """Six significant digits at most, cut off; no trailing zeros."""
-    if not value:
-        return "0"
-    decimals = _DIGITS - len(str(int(value))) if value >= 1 else _DIGITS
-    if decimals <= 0:
-        scale = 10 ** (len(str(int(value))) - _DIGITS)
-        return str(int(value) // scale * scale)
-    scaled = int(value * 10**decimals)
-    digits = f"{scaled:0{decimals + 1}d}"
-    text = f"{digits[:-decimals]}.{digits[-decimals:]}".rstrip("0").rstrip(".")
-    return text or "0"
+def significant(numerator: int, denominator: int = 1) -> str:
+    """Six significant digits at most of a number that is not negative, cut off; no trailing zeros."""
+    whole = numerator // denominator
+    places = _DIGITS - len(str(whole)) if whole else _DIGITS
+    if places <= 0:
+        return str(whole // 10**-places * 10**-places)
+    digits = f"{numerator * 10**places // denominator:0{places + 1}d}"
+    return f"{digits[:-places]}.{digits[-places:]}".rstrip("0").rstrip(".")
 
 
 def format_volume(fl: int) -> str:
     """Such as ``1.69023 ul``; nothing at all is ``0 ul``."""
-    unit, size = _written_unit(Fraction(fl))
-    return f"{significant(Fraction(fl, size))} {unit}"
+    unit, size = _written_unit(fl)
+    return f"{significant(fl, size)} {unit}"
 
 
+@lru_cache(maxsize=256)
 def format_rate(nl_h: Fraction, base: str = "m") -> str:
     """Such as ``199.49 ul/min``; ``base`` is the time of the unit."""
     fl = nl_h * FL_PER_NL / _PER_HOUR[base]
     unit, size = _written_unit(fl)
-    return f"{significant(fl / size)} {unit}/{_LONG_TIME[base]}"
+    return f"{significant(fl.numerator, fl.denominator * size)} {unit}/{_LONG_TIME[base]}"
 
 
-def _written_unit(fl: Fraction) -> tuple[str, int]:
+def _written_unit(fl: int | Fraction) -> tuple[str, int]:
     """The largest unit in which it is at least one."""
-    if not fl:
-        return "ul", _VOLUMES_FL["u"]
-    return next((row for row in _WRITTEN if fl >= row[1]), _WRITTEN[-1])
+    for row in _WRITTEN:
+        if fl >= row[1]:
+            return row
+    return _WRITTEN[-1] if fl else ("ul", _VOLUMES_FL["u"])
 
 
 def format_duration(ns: int) -> str:

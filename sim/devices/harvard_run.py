@@ -163,9 +163,10 @@ class Runner:
 
     def due_ns(self) -> int | None:
         """When the next piece begins or time ends the run."""
-        motion = self.state.motion
-        times = [at for at in (motion.piece_ns, motion.until_ns) if at is not None]
-        return min(times, default=None)
+        piece, until = self.state.motion.piece_ns, self.state.motion.until_ns
+        if piece is None or until is None:
+            return until if piece is None else piece
+        return min(piece, until)
 
     def time_came(self) -> None:
         """What `due_ns` announced is now."""

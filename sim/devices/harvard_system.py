@@ -243,7 +243,8 @@ def _status(panel: Panel, arguments: Arguments) -> Lines:
         form = _PROFILE_FORMS[panel.quirks.profile]
     ms = runner.time_ns(withdrawing=motion.withdrawing) // 1_000_000
     times = {"cycles": ms * CYCLES_PER_MS, "milliseconds": ms, "seconds": ms // 1_000}
-    rate = int(runner.speed() * FL_PER_NL / 3_600)
+    speed = runner.speed()
+    rate = speed.numerator * FL_PER_NL // (speed.denominator * 3_600)
     volume = runner.volume_fl(withdrawing=motion.withdrawing)
     flags = _flags(panel)
     return (f"{rate} {times[form]} {volume} {flags[:5] if form == 'seconds' else flags}",)

@@ -206,6 +206,17 @@ def test_a_rate_can_change_while_running_and_the_direction_too() -> None:
     assert host.pump.truth().plunger_nl == 1_000_000
 
 
+def test_a_stopped_pump_stands_still() -> None:
+    host = ready()
+    host.say("00RUN")
+    host.wait(10.0)
+    host.say("00STP")
+    host.wait(60.0)
+    truth = host.pump.truth()
+    assert (truth.plunger_nl, truth.rate_nl_h) == (500_000, 0)
+    assert host.pump.next_event(host.now) is None
+
+
 def test_a_stall_shows_as_a_star_until_the_next_start() -> None:
     host = ready()
     host.say("00RUN")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hil_tests.pure.sim.harvard_host import Host, made, pump_of
@@ -46,6 +46,7 @@ LINES = TEXTS.map(lambda text: text.encode() + b"\r")
 STREAMS = st.lists(st.one_of(NOISE, LINES), max_size=12).map(b"".join)
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(STREAMS, st.floats(0, 20)), max_size=4))
 def test_any_bytes_at_any_time_never_raise_and_never_pile_up(
     arrivals: list[tuple[bytes, float]],
@@ -67,6 +68,7 @@ def test_after_noise_and_the_end_of_its_line_the_next_command_is_answered(noise:
     assert host.send(b"svolume\r").startswith(b"\n10 ml\r\n")
 
 
+@settings(max_examples=40)
 @given(STREAMS, st.lists(st.integers(0, 300), max_size=10))
 def test_any_split_of_a_stream_gives_the_same_answers(stream: bytes, cuts: list[int]) -> None:
     whole, split = made(), made()
@@ -76,6 +78,7 @@ def test_any_split_of_a_stream_gives_the_same_answers(stream: bytes, cuts: list[
     assert pump_of(split).state == pump_of(whole).state
 
 
+@settings(max_examples=40)
 @given(
     st.lists(st.tuples(LINES, st.floats(0, 100)), max_size=8),
     st.lists(st.floats(0, 100), max_size=8),
@@ -101,6 +104,7 @@ def test_looking_in_between_changes_nothing_and_says_the_same(
         assert pump_of(watched).state == pump_of(alone).state
 
 
+@settings(max_examples=40)
 @given(st.lists(st.tuples(LINES, st.floats(0, 200)), max_size=10))
 def test_truth_and_the_pump_s_own_counters_agree_and_volume_is_conserved(
     commands: list[tuple[bytes, float]],
@@ -118,6 +122,7 @@ def test_truth_and_the_pump_s_own_counters_agree_and_volume_is_conserved(
         assert truth.plunger_nl == net // 3_600_000_000_000
 
 
+@settings(max_examples=40)
 @given(st.lists(st.floats(0, 40), max_size=12))
 def test_a_target_is_never_exceeded_however_often_one_looks(waits: list[float]) -> None:
     host = Host()

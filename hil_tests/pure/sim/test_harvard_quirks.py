@@ -72,6 +72,13 @@ def test_the_form_of_status_can_be_chosen_whatever_the_profile(
     assert len(words[3]) == flags
 
 
+def test_under_the_profile_of_another_family_the_pump_says_it_is_of_that_family() -> None:
+    assert made("profile=elite").ask("ver") == "11 ELITE I/W Single 3.0.4"
+    assert made("profile=phd_ultra").ask("ver") == "PHD ULTRA 3.0.5"
+    assert made("profile=legato", model="11-elite").ask("ver") == "Legato 100 3.0.6"
+    assert made("profile=legato", model="legato-110").ask("ver") == "Legato 110 3.0.6"
+
+
 def test_profiles_differ_in_the_answer_to_a_new_address() -> None:
     assert made("profile=legato").say("addr 2") == b"\nPump address set to 2\r\n02:"
     assert made("profile=elite").say("addr 2") == b"\nPump address is 2\r\n02:"

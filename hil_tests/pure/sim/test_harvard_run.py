@@ -220,6 +220,14 @@ def test_a_ramp_heeds_the_target_volume_and_a_rate_puts_it_away() -> None:
     assert host.ask("iramp") == "Ramp not set up."
 
 
+def test_a_target_time_ends_a_ramp_between_two_pieces() -> None:
+    host = made()
+    host.tell("iramp 2 ml/min 8 ml/min 60", "ttime 20.05", "irun")
+    host.wait(60.0)
+    assert host.ask("itime") == "20.05 seconds"
+    assert host.pump.truth().plunger_nl == pytest.approx(1_003_335, abs=30)
+
+
 def test_clearing_a_ramp_while_it_runs_leaves_the_steady_rate() -> None:
     host = made()
     host.tell("irate 6 ml/min", "iramp 1 ml/min 2 ml/min 60", "irun")
