@@ -18,13 +18,16 @@ from typing import NamedTuple
 from sim.line import MMHG_PER_CM, Line, Spring, spring
 from sim.line_air import softening
 from sim.line_flow import Outlet, leg, outlet
-from sim.mechanics_ends import inner_end, motor_end
+from sim.mechanics_ends import STALL_TIMES, inner_end, motor_end
 from sim.mechanics_make import PARTS_PER_NL, Drive, Mount, travel_nl
 from sim.mechanics_state import End, MechanicsState, RealState, Take
 from sim.mechanics_train import Sector, ripple, screw_of
 
 STALL_NOTICED_NS = 250_000_000
 """A motor that cannot move at all is noticed after 0.25 s (own choice; no source gives a figure)."""
+
+ENDLESS = 1 << 80
+"""Parts: more than any syringe."""
 
 SEGMENTS_MAX = 20_000
 """How far ahead an alarm is looked for; one that lies beyond is found when it happens, not announced."""
@@ -182,11 +185,11 @@ class Works:
         )
         if abs(highest) + abs(real.sensor_mmhg) >= self.line.alarm_mmhg:
             return True
-        if state.content is None:
+        room = state.content if state.rate_nl_h > 0 else self._room(state)
+        if room is None or room >= ENDLESS:
             return False
         if state.limit is None:
             return True
-        room = state.content if state.rate_nl_h > 0 else self._room(state)
         wander = 2 * travel_nl(state.mounted_um, self.drive.eccentric_um) * PARTS_PER_NL
         ahead = self.true(state, real, state.limit) + wander + abs(real.held)
         duration = state.limit / abs(state.rate_nl_h)
@@ -272,6 +275,8 @@ class Works:
         sensed = self.sensed_mmhg(state, real, mmhg)
         if (sensed if infusing else -sensed) >= self.line.alarm_mmhg:
             return End.OCCLUSION
+        if (mmhg if infusing else -mmhg) >= STALL_TIMES * self.line.alarm_mmhg:
+            return End.STALL
         if infusing and self.sees_air(real, state.delivered):
             return End.AIR
         return None
@@ -379,7 +384,7 @@ class Works:
 
     def _room(self, state: MechanicsState) -> int:
         if state.content is None or self.mount.capacity_nl is None:
-            return 1 << 80
+            return ENDLESS
         return self.mount.capacity_nl * PARTS_PER_NL - state.content
 
     def room(self, state: MechanicsState) -> int:
