@@ -450,3 +450,23 @@ def test_there_is_no_dead_man_and_it_says_so(ready: Harvard, pump: Double) -> No
         play(ready.prove_dead_man(LEASE), ready, pump)
     assert play(ready.relax(), ready, pump) is None
     assert pump.heard == []
+
+
+@pytest.mark.parametrize("before", [b"\xffq1", b"noise\r", b"@ivolume\r", b"@poll on\r"])
+def test_an_answer_behind_noise_or_behind_the_echo_of_another_question_is_not_taken(
+    running: Harvard, pump: Double, before: bytes
+) -> None:
+    def answer(step: Step) -> list[Frame]:
+        if not isinstance(step, Ask):
+            return []
+        said = pump.answer(step.frame)
+        assert said is not None
+        return heard(running, before + said)
+
+    with pytest.raises(NoAnswer):
+        run(running.read(), answer)
+
+
+def test_an_answer_behind_the_echo_of_its_own_question_is(running: Harvard, pump: Double) -> None:
+    pump.echo = "ON"
+    assert play(running.read(), running, pump).state is PumpState.RUNNING

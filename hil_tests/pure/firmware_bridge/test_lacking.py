@@ -49,7 +49,7 @@ def test_what_is_said_of_a_family_is_what_its_dialect_says(name: str) -> None:
     assert kind.capabilities == dialect.capabilities
 
 
-def test_only_the_harvard_family_is_refused_by_procedures_for_its_dead_man() -> None:
+def test_what_procedures_refuse_a_harvard_pump_for_is_its_dead_man() -> None:
     harvard = BUILT_IN["harvard"].capabilities
     assert harvard is not None
     assert names(NEEDED_BY_PROCEDURES & ~harvard) == "dead man"
