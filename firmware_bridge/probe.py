@@ -133,6 +133,8 @@ def tries(wanted: Wanted, *, any_speed: bool) -> Iterator[_Try]:
             else:
                 here = () if further else (wanted.address,)
             bauds = question.bauds if wanted.baud is None else (wanted.baud,)
+            if further:  # a chain of pumps at 300 baud would take minutes to be searched
+                bauds = tuple(baud for baud in bauds if baud >= _SLOW_BAUD)
             for baud in bauds[:1] if any_speed else bauds:
                 if here:
                     yield _Try(question, baud, here)

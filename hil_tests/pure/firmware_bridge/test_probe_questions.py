@@ -120,6 +120,8 @@ def test_the_likely_address_is_tried_at_every_speed_before_any_other() -> None:
     assert order[: len(firsts)] == firsts
     assert [one.baud for one in firsts[:3]] == [115_200, 19_200, 9_600]
     assert {address for one in order for address in one.addresses} == set(range(10))
+    slow = [one.addresses for one in order if one.baud < 9_600]
+    assert set(slow) == {(0,)}
 
 
 def test_what_the_user_knows_is_not_searched() -> None:
