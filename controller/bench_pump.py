@@ -47,7 +47,7 @@ from firmware_bridge.quantities import Concentration, Duration, Rate, Volume
 from firmware_bridge.transports.base import Transport
 
 LEASE = Duration.from_s(3)
-"""WD-1: the usual lease, renewed every second."""
+"""WD-1: the usual lease, renewed every second; longer where the pump's own dead-man is."""
 
 RENEW_S = 1.0
 ASK_AGAIN_S = 0.1
@@ -101,6 +101,7 @@ class BenchPump:
         """The last account the pump gave of itself."""
         self.accepted: Result | None = None
         """What the pump took of the last order, once it has."""
+        self._lease = LEASE
         self._loop = asyncio.get_running_loop()
         self._ids = count(1)
         self._hello: asyncio.Future[HelloAck] = self._loop.create_future()
@@ -122,6 +123,7 @@ class BenchPump:
     async def greet(self) -> HelloAck:
         """Who is there.  Raises `BridgeError`."""
         self.identity = await self._wait(self._hello)
+        self._lease = max(LEASE, self.identity.lease_min)
         return self.identity
 
     async def look(self) -> Snapshot:
@@ -150,7 +152,9 @@ class BenchPump:
             )
         )
         kind = Bolus if order.as_bolus else Run
-        self.accepted = await self.order(kind(next(self._ids), order.rate, order.volume, LEASE))
+        self.accepted = await self.order(
+            kind(next(self._ids), order.rate, order.volume, self._lease)
+        )
         return await self._until_it_stands(told)
 
     async def _until_it_stands(self, told: Callable[[Snapshot], None]) -> Snapshot:
@@ -160,7 +164,7 @@ class BenchPump:
             await asyncio.sleep(due - self._loop.time())
             due = max(due + RENEW_S, self._loop.time())
             self._check()
-            self._link.renew(LEASE)
+            self._link.renew(self._lease)
             snapshot = await self._next_snapshot()
             told(snapshot)
             if PumpAlarm.LINK_LOST in snapshot.alarms:

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import get_args
 
 from firmware_bridge.caps import Caps
-from firmware_bridge.dialect import HostDialect
+from firmware_bridge.dialect import FixedDeadMan, HostDialect
 from firmware_bridge.gate import STANDING_STILL, Closed
 from firmware_bridge.keeper import PumpKeeper
 from firmware_bridge.latch import Latch
@@ -38,6 +38,7 @@ from firmware_bridge.messages import (
 )
 from firmware_bridge.orders import Order
 from firmware_bridge.pump_port import OpenPort
+from firmware_bridge.quantities import Duration
 from firmware_bridge.transports.base import Transport
 from firmware_bridge.upstream import Upstream, acknowledgement
 
@@ -70,6 +71,10 @@ class Bridge:
         self._boot_id = boot_id
         self._log = log
         self._dialect = make_dialect()
+        dialect = self._dialect
+        self._fixed_dead_man = (
+            dialect.dead_man if isinstance(dialect, FixedDeadMan) else Duration(0)
+        )
         self._upstream = Upstream(upstream, loop, self._heard, self.end)
         self._keeper = PumpKeeper(
             open_port,
@@ -205,5 +210,6 @@ class Bridge:
                 capabilities=self._dialect.capabilities,
                 caps=self._caps,
                 limits=self._keeper.orders.limits,
+                dead_man=self._fixed_dead_man,
             )
         )

@@ -185,3 +185,14 @@ class SelfAnswering(Protocol):
 
     def take_owed(self) -> bytes:
         """What the bytes received so far must be answered with; from now on it counts as sent."""
+
+
+@runtime_checkable
+class FixedDeadMan(Protocol):
+    """A dialect whose pump stops by itself after a time that nobody can set.
+
+    Optional.  A start then needs a lease that is no shorter, which has to be known before a syringe is.
+    """
+
+    dead_man: Duration
+    """The pump's own time-out."""

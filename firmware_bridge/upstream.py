@@ -129,8 +129,12 @@ def acknowledgement(
     capabilities: Capability,
     caps: Caps,
     limits: Limits | None,
+    dead_man: Duration = Duration(0),
 ) -> HelloAck:
-    """Who the pump is, and the narrower of its own limits, once a syringe is known, and the caps."""
+    """Who the pump is, and the narrower of its own limits, once a syringe is known, and the caps.
+
+    ``dead_man``: the pump's own time-out where nobody can set it, so that no lease may be shorter.
+    """
     return HelloAck(
         version=VERSION,
         schema_hash=SCHEMA_HASH,
@@ -141,6 +145,6 @@ def acknowledgement(
         rate_min=limits.rate_min if limits else Rate(0),
         rate_max=min(caps.rate_max, limits.rate_max) if limits else caps.rate_max,
         volume_step=limits.volume_step if limits else Volume(1),
-        lease_min=max(caps.lease_min, limits.lease_min) if limits else caps.lease_min,
+        lease_min=max(caps.lease_min, limits.lease_min if limits else dead_man),
         lease_max=min(caps.lease_max, limits.lease_max) if limits else caps.lease_max,
     )

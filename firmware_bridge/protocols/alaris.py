@@ -93,6 +93,8 @@ class Alaris:
         lease: Duration = LEASE,
     ) -> None:
         """``reply_within``: after so long a request is repeated; ``lease``: the pump's own time-out."""
+        self.dead_man = lease
+        """See `dialect.FixedDeadMan`."""
         self._wire = Wire(port, reply_within, lease)
         self._settings = Settings(self._wire)
         self._watch = CounterWatch()

@@ -18,6 +18,9 @@ from firmware_bridge.quantities import Duration, Rate, Volume
 _ANY_LEASE = Duration(0), Duration(0xFFFF)
 """The pump has no dead-man; whatever lease can travel is kept by the bridge (PROTOCOL.md, 16 bits)."""
 
+_SAYABLE = Rate(0xFFFF_FFFF)
+"""What can be said of a rate to a controller (PROTOCOL.md, 32 bits of nL/h)."""
+
 _NOT_SAYABLE = f"cannot be told to the pump to 1 part in {LOSS_PARTS} without rounding up"
 
 
@@ -33,7 +36,7 @@ class Mounted:
         """As far as its numbers go; a module may refuse sooner, and says so (``I;08``)."""
         return Limits(
             rate_min=Rate(RATE_STEP),
-            rate_max=self.numbers.fastest,
+            rate_max=min(self.numbers.fastest, _SAYABLE),
             volume_step=STEP,
             lease_min=_ANY_LEASE[0],
             lease_max=_ANY_LEASE[1],

@@ -148,7 +148,7 @@ def test_rate_and_target_are_rounded_down(ready: Bench) -> None:
 @pytest.mark.parametrize(
     ("rate", "target", "sentence"),
     [
-        ("6553.6", "3", r"outside 0\.1 mL/h to 6553\.5 mL/h"),
+        ("4295", "3", r"outside 0\.1 mL/h to 4294\.967295 mL/h"),
         ("0.09", "3", r"outside 0\.1"),
         ("1.19", "3", "cannot be told"),
         ("26.7", "50.001", "above the syringe's 50 mL"),
