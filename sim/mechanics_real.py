@@ -96,8 +96,10 @@ class Works:
         return self.line.back_mmhg - real.height_cm * MMHG_PER_CM
 
     def settled_parts(self, real: RealState) -> int:
-        """What the open line holds when nothing flows."""
-        return round(self.spring(real).stored(self.outlet_mmhg(real)))
+        """What the open line holds when nothing flows any more."""
+        valve = self.line.valve
+        held = valve.closes_mmhg if valve is not None else 0.0
+        return round(self.spring(real).stored(self.outlet_mmhg(real) + held))
 
     def sensed_mmhg(self, state: MechanicsState, real: RealState, mmhg: float) -> float:
         """What the sensor makes of this pressure in the syringe now."""
