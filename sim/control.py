@@ -7,17 +7,26 @@ evaluates code.
 
 from __future__ import annotations
 
+import copy
 import json
+import math
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, is_dataclass
+from dataclasses import asdict, dataclass, field, is_dataclass
+from functools import partial
 from typing import Any
 
+from firmware_bridge.errors import BridgeError
 from sim.control_script import SessionScript
-from sim.faults.parameters import FaultError
-from sim.recording import written
+from sim.faults.parameters import FaultValue
+from sim.recording import Recorder, written
 from sim.serve import Served, Snapshot
 
 REQUEST_BYTES_MAX = 65_536
+SNAPSHOTS_MAX = 100
+"""Of each pump."""
+TEXT_CHARS_MAX = 100
+NUMBER_MAX = 1e12
+"""Beyond every limit of a method; keeps what JSON can write out of arithmetic that cannot hold it."""
 PARSE_ERROR, NOT_A_REQUEST, NO_METHOD, BAD_PARAMETERS, FAILED = (
     -32_700,
     -32_600,
@@ -41,64 +50,81 @@ Parameters = Mapping[str, Any]
 class _Method:
     """``takes``: parameter -> its types; ``pump`` may always be given.  ``more``: takes any others too."""
 
-    do: Callable[[Control, Served, Parameters], object]
-    takes: Mapping[str, tuple[type, ...]]
+    do: Callable[[_Hand, Parameters], object]
+    takes: Mapping[str, tuple[type, ...]] = field(default_factory=dict)
     needs: tuple[str, ...] = ()
     more: bool = False
+
+
+class _Hand:
+    """What the channel knows of one pump: its snapshots, and what was done to it."""
+
+    def __init__(self, name: str, served: Served, seed: int) -> None:
+        self.served = served
+        self.script = SessionScript(name, served.started_s, seed)
+        self.snapshots: dict[str, tuple[Snapshot, SessionScript]] = {}
+        for kind, parameters in served.standing.items():
+            self.script.began(kind, parameters, served.started_s)
+        served.on_fault = self._told
+
+    def _told(self, kind: str | None, parameters: Mapping[str, FaultValue] | None) -> None:
+        now = self.served.now()
+        if kind is None or parameters is None:
+            self.script.ended(kind, now)
+        else:
+            self.script.began(kind, parameters, now)
 
 
 class Control:
     """The pumps by name; the first is meant where a request names none."""
 
     def __init__(self, pumps: Mapping[str, Served], *, seed: int = 0) -> None:
-        self.pumps = pumps
-        self.snapshots: dict[str, tuple[Served, Snapshot]] = {}
-        first = next(iter(pumps.values()))
-        self.script = SessionScript(first.now(), seed)
+        self._hands = {name: _Hand(name, served, seed) for name, served in pumps.items()}
 
     def handle(self, line: bytes) -> bytes | None:
         """The answer to one line, or ``None`` for a notification.  Never raises."""
         identity: object = None
+        silent = False
         try:
             request = _understood(line)
-            identity = request.get("id")
-            result = self._do(request)
+            identity, silent = request.get("id"), "id" not in request
+            answer: dict[str, object] = {"result": self._do(request)}
         except _Refusal as refusal:
-            error = {"code": refusal.code, "message": str(refusal)}
-            return _line({"jsonrpc": "2.0", "id": identity, "error": error})
-        if "id" not in request:
+            answer = {"error": {"code": refusal.code, "message": str(refusal)}}
+        if silent:
             return None
-        return _line({"jsonrpc": "2.0", "id": identity, "result": result})
+        return json.dumps({"jsonrpc": "2.0", "id": identity, **answer}).encode() + b"\n"
 
     def _do(self, request: Mapping[str, Any]) -> object:
         method = METHODS.get(request["method"])
         if method is None:
             known = ", ".join(METHODS)
-            raise _Refusal(NO_METHOD, f"no method {request['method']!r}; there are {known}")
+            raise _Refusal(NO_METHOD, f"no method {_short(request['method'])}; there are {known}")
         parameters = dict(request.get("params", {}))
-        served = self._pump(parameters.pop("pump", None))
+        hand = self._hand(parameters.pop("pump", None))
         _check(request["method"], method, parameters)
         try:
-            return method.do(self, served, parameters)
-        except (FaultError, ValueError) as error:
+            return method.do(hand, parameters)
+        except ValueError as error:
             raise _Refusal(BAD_PARAMETERS, str(error)) from error
-        except OSError as error:
+        except (BridgeError, OSError) as error:
             raise _Refusal(FAILED, str(error)) from error
 
-    def _pump(self, name: object) -> Served:
+    def _hand(self, name: object) -> _Hand:
         if name is None:
-            return next(iter(self.pumps.values()))
-        if not isinstance(name, str) or name not in self.pumps:
-            there = ", ".join(self.pumps)
-            raise _Refusal(BAD_PARAMETERS, f"no pump {name!r}; there are {there}")
-        return self.pumps[name]
+            return next(iter(self._hands.values()))
+        if not isinstance(name, str) or name not in self._hands:
+            there = ", ".join(self._hands)
+            raise _Refusal(BAD_PARAMETERS, f"no pump {_short(name)}; there are {there}")
+        return self._hands[name]
 
 
 # --- lines --------------------------------------------------------------------------------------------
 
 
-def _line(answer: Mapping[str, object]) -> bytes:
-    return json.dumps(answer).encode() + b"\n"
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= TEXT_CHARS_MAX else f"{text[:TEXT_CHARS_MAX]}..."
 
 
 def _understood(line: bytes) -> Mapping[str, Any]:
@@ -127,25 +153,39 @@ def _check(name: str, method: _Method, parameters: Parameters) -> None:
         if key not in method.takes:
             if not method.more:
                 takes = ", ".join((*method.takes, "pump"))
-                raise _Refusal(BAD_PARAMETERS, f"{name} has no parameter {key!r}; it has {takes}")
+                raise _Refusal(
+                    BAD_PARAMETERS, f"{name} has no parameter {_short(key)}; it has {takes}"
+                )
             types: tuple[type, ...] = (int, float, str)
         else:
             types = method.takes[key]
-        if not isinstance(value, types) or isinstance(value, bool):
-            raise _Refusal(BAD_PARAMETERS, f"{name}: {key} = {value!r} is of the wrong type")
+        _check_value(f"{name}: {key} = {_short(value)}", value, types)
+
+
+def _check_value(what: str, value: object, types: tuple[type, ...]) -> None:
+    if not isinstance(value, types) or isinstance(value, bool):
+        raise _Refusal(BAD_PARAMETERS, f"{what} is of the wrong type")
+    if isinstance(value, str) and len(value) > TEXT_CHARS_MAX:
+        raise _Refusal(BAD_PARAMETERS, f"{what} is longer than {TEXT_CHARS_MAX} characters")
+    if isinstance(value, int | float) and not -NUMBER_MAX <= value <= NUMBER_MAX:
+        raise _Refusal(BAD_PARAMETERS, f"{what} is beyond {NUMBER_MAX:g}")
 
 
 def plain(value: object) -> object:
-    """Any state as JSON has it: dataclasses and tuples with names become objects."""
+    """Any state as JSON has it: dataclasses and tuples with names become objects, bytes hex digits."""
     if is_dataclass(value) and not isinstance(value, type):
         return plain(asdict(value))
     if isinstance(value, tuple) and hasattr(value, "_asdict"):
         return plain(value._asdict())
     if isinstance(value, Mapping):
         return {str(key): plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple | set | frozenset | bytearray | bytes):
+    if isinstance(value, bytes | bytearray):
+        return value.hex()
+    if isinstance(value, list | tuple):
         return [plain(inner) for inner in value]
-    if value is None or isinstance(value, bool | int | float | str):
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if value is None or type(value) in (bool, int, str):
         return value
     return str(value)
 
@@ -153,116 +193,110 @@ def plain(value: object) -> object:
 # --- methods ------------------------------------------------------------------------------------------
 
 
-def _truth(_control: Control, served: Served, _: Parameters) -> object:
-    return {"now_s": served.now(), **served.truth()._asdict()}
+def _truth(hand: _Hand, _: Parameters) -> object:
+    truth = hand.served.truth()
+    return {"now_s": hand.served.now(), **truth._asdict()}
 
 
-def _state(_control: Control, served: Served, _: Parameters) -> object:
-    served.truth()
+def _state(hand: _Hand, _: Parameters) -> object:
+    snapshot = hand.served.snapshot()
     return {
-        "now_s": served.now(),
-        "held": served.clock.held,
-        "state": plain(served.snapshot().state),
+        "now_s": snapshot.now_s,
+        "held": hand.served.clock.held,
+        "speed": hand.served.clock.rate,
+        "plugged": hand.served.cable.plugged,
+        "state": plain(snapshot.state),
     }
 
 
-def _add(control: Control, served: Served, parameters: Parameters) -> object:
+def _add(hand: _Hand, parameters: Parameters) -> object:
     given = {key: value for key, value in parameters.items() if key != "kind"}
-    kind = parameters["kind"]
-    served.inject(kind, **given)
-    control.script.began(_name(control, served), kind, given, served.now())
+    hand.served.inject(parameters["kind"], **given)
     return {}
 
 
-def _clear(control: Control, served: Served, parameters: Parameters) -> object:
-    kind = parameters.get("kind")
-    served.clear(kind)
-    control.script.ended(_name(control, served), kind, served.now())
+def _clear(hand: _Hand, parameters: Parameters) -> object:
+    hand.served.clear(parameters.get("kind"))
     return {}
 
 
-def _list(control: Control, served: Served, _: Parameters) -> object:
-    return {"faults": control.script.standing(_name(control, served))}
+def _list(hand: _Hand, _: Parameters) -> object:
+    standing = hand.served.standing.items()
+    return {"faults": [{"kind": kind, **parameters} for kind, parameters in standing]}
 
 
-def _hold(_control: Control, served: Served, _: Parameters) -> object:
-    served.hold()
-    return {"now_s": served.now()}
+def _clock(do: Callable[[Served, Parameters], object], hand: _Hand, given: Parameters) -> object:
+    do(hand.served, given)
+    return {"now_s": hand.served.now()}
 
 
-def _go_on(_control: Control, served: Served, _: Parameters) -> object:
-    served.go_on()
-    return {"now_s": served.now()}
-
-
-def _step(_control: Control, served: Served, parameters: Parameters) -> object:
-    served.step(float(parameters["seconds"]))
-    return {"now_s": served.now()}
-
-
-def _speed(_control: Control, served: Served, parameters: Parameters) -> object:
-    served.run_at(float(parameters["speed"]))
-    return {"now_s": served.now()}
-
-
-def _save(control: Control, served: Served, parameters: Parameters) -> object:
-    control.snapshots[parameters["name"]] = (served, served.snapshot())
-    return {}
-
-
-def _restore(control: Control, _served: Served, parameters: Parameters) -> object:
+def _save(hand: _Hand, parameters: Parameters) -> object:
     name = parameters["name"]
-    if name not in control.snapshots:
+    if name not in hand.snapshots and len(hand.snapshots) >= SNAPSHOTS_MAX:
         raise ValueError(
-            f"no snapshot {name!r}; there are {', '.join(control.snapshots) or 'none'}"
+            f"name = {name!r}: there are {SNAPSHOTS_MAX} snapshots, the most there can be"
         )
-    served, state = control.snapshots[name]
-    served.restore(state)
+    hand.snapshots[name] = hand.served.snapshot(), copy.deepcopy(hand.script)
     return {}
 
 
-def _record(_control: Control, served: Served, _: Parameters) -> object:
-    served.record()
+def _restore(hand: _Hand, parameters: Parameters) -> object:
+    """What was done since then is undone, in the script too."""
+    name = parameters["name"]
+    if name not in hand.snapshots:
+        there = ", ".join(hand.snapshots) or "none"
+        raise ValueError(f"name = {name!r}: no such snapshot of this pump; there are {there}")
+    state, script = hand.snapshots[name]
+    hand.script = copy.deepcopy(script)
+    hand.served.restore(state)
+    return {"now_s": hand.served.now()}
+
+
+def _record(hand: _Hand, _: Parameters) -> object:
+    hand.served.record()
     return {}
 
 
-def _recorded(_control: Control, served: Served, _: Parameters) -> object:
-    return {"recording": written(served.recorded())}
+def _recording(take: Callable[[Served], Recorder], hand: _Hand, _: Parameters) -> object:
+    recorder = take(hand.served)
+    return {"recording": written(recorder.pieces), "dropped": recorder.dropped}
 
 
-def _cable(action: str) -> Callable[[Control, Served, Parameters], object]:
-    def do(_control: Control, served: Served, _: Parameters) -> object:
-        getattr(served, action)()
-        return {}
-
-    return do
+def _simply(do: Callable[[Served], object], hand: _Hand, _: Parameters) -> object:
+    do(hand.served)
+    return {}
 
 
-def _export(control: Control, _served: Served, _: Parameters) -> object:
-    return {"seed": control.script.seed, "script": control.script.text()}
-
-
-def _name(control: Control, served: Served) -> str:
-    return next(name for name, other in control.pumps.items() if other is served)
+def _export(hand: _Hand, _: Parameters) -> object:
+    return {"script": hand.script.text(), "left_out": hand.script.left_out}
 
 
 METHODS: Mapping[str, _Method] = {
-    "state.get": _Method(_state, {}),
-    "truth.get": _Method(_truth, {}),
+    "state.get": _Method(_state),
+    "truth.get": _Method(_truth),
     "fault.add": _Method(_add, {"kind": (str,)}, ("kind",), more=True),
     "fault.clear": _Method(_clear, {"kind": (str,)}),
-    "fault.list": _Method(_list, {}),
-    "time.pause": _Method(_hold, {}),
-    "time.resume": _Method(_go_on, {}),
-    "time.step": _Method(_step, {"seconds": (int, float)}, ("seconds",)),
-    "time.speed": _Method(_speed, {"speed": (int, float)}, ("speed",)),
+    "fault.list": _Method(_list),
+    "time.pause": _Method(partial(_clock, lambda served, _: served.hold())),
+    "time.resume": _Method(partial(_clock, lambda served, _: served.go_on())),
+    "time.step": _Method(
+        partial(_clock, lambda served, given: served.step(float(given["seconds"]))),
+        {"seconds": (int, float)},
+        ("seconds",),
+    ),
+    "time.speed": _Method(
+        partial(_clock, lambda served, given: served.run_at(float(given["speed"]))),
+        {"speed": (int, float)},
+        ("speed",),
+    ),
     "snapshot.save": _Method(_save, {"name": (str,)}, ("name",)),
     "snapshot.restore": _Method(_restore, {"name": (str,)}, ("name",)),
-    "record.start": _Method(_record, {}),
-    "record.stop": _Method(_recorded, {}),
-    "cable.unplug": _Method(_cable("unplug"), {}),
-    "cable.replug": _Method(_cable("replug"), {}),
-    "power.cycle": _Method(_cable("power_cycle"), {}),
-    "script.export": _Method(_export, {}),
+    "record.start": _Method(_record),
+    "record.get": _Method(partial(_recording, Served.recorded)),
+    "record.stop": _Method(partial(_recording, Served.stop_recording)),
+    "cable.unplug": _Method(partial(_simply, lambda served: served.inject("disconnect"))),
+    "cable.replug": _Method(partial(_simply, lambda served: served.clear("disconnect"))),
+    "power.cycle": _Method(partial(_simply, Served.power_cycle)),
+    "script.export": _Method(_export),
 }
 """Every method there is."""

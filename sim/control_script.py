@@ -1,4 +1,4 @@
-"""What was done to a bench by hand, kept so that it can be done again: a fault script and a seed."""
+"""What was done to a pump by hand, kept so that it can be done again: a fault script and a seed."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 from sim.faults.kinds import find
 from sim.faults.parameters import FaultValue
+from sim.faults.script import ENTRIES_MAX
 
 
 @dataclass(slots=True)
 class _Done:
-    pump: str
     kind: str
     parameters: Mapping[str, FaultValue]
     at_s: float
@@ -19,50 +19,48 @@ class _Done:
 
 
 class SessionScript:
-    """Faults of one session, in seconds from its start."""
+    """The faults of one pump since ``started_s`` of its own time, in order."""
 
-    def __init__(self, started_s: float, seed: int) -> None:
-        self.seed = seed
+    def __init__(self, pump: str, started_s: float, seed: int) -> None:
+        self._pump = pump
         self._started_s = started_s
+        self._seed = seed
         self._done: list[_Done] = []
+        self.left_out = 0
+        """Faults beyond what a script may hold."""
 
-    def began(self, pump: str, kind: str, parameters: Mapping[str, FaultValue], now: float) -> None:
+    def began(self, kind: str, parameters: Mapping[str, FaultValue], now: float) -> None:
         """The fault was put there; one of the same kind before it is replaced by it."""
-        self.ended(pump, kind, now)
-        self._done.append(_Done(pump, kind, dict(parameters), self._at(now)))
+        self.ended(kind, now)
+        if len(self._done) >= ENTRIES_MAX:
+            self.left_out += 1
+        else:
+            self._done.append(_Done(kind, dict(parameters), self._at(now)))
 
-    def ended(self, pump: str, kind: str | None, now: float) -> None:
+    def ended(self, kind: str | None, now: float) -> None:
         """The fault, or every one, was taken away."""
         for done in self._done:
             lasts = done.until_s is None and find(done.kind).lasting
-            if done.pump == pump and kind in (None, done.kind) and lasts:
+            if kind in (None, done.kind) and lasts:
                 done.until_s = self._at(now)
 
-    def standing(self, pump: str) -> list[dict[str, object]]:
-        """What is broken now."""
-        return [
-            {"kind": done.kind, **done.parameters}
-            for done in self._done
-            if done.pump == pump and done.until_s is None and find(done.kind).lasting
-        ]
-
     def text(self) -> str:
-        """The script; where there are several pumps, a comment names the one that was meant."""
-        several = len({done.pump for done in self._done}) > 1
-        tables = [_table(done, named=several) for done in self._done]
-        return f"# seed {self.seed}\n" + "".join(f"\n{table}" for table in tables)
+        """The script."""
+        tables = [_table(done) for done in self._done]
+        return f"# pump {self._pump}, seed {self._seed}\n" + "".join(
+            f"\n{table}" for table in tables
+        )
 
     def _at(self, now: float) -> float:
-        return round(max(0.0, now - self._started_s), 3)
+        return round(max(0.0, now - self._started_s), 6)
 
 
-def _table(done: _Done, *, named: bool) -> str:
-    lines = ["[[fault]]"] + ([f"# pump {done.pump}"] if named else [])
-    lines += [f"at_s = {done.at_s}", f'kind = "{done.kind}"']
+def _table(done: _Done) -> str:
+    lines = ["[[fault]]", f"at_s = {done.at_s:f}", f'kind = "{done.kind}"']
     lines += [
         f'{key} = "{value}"' if isinstance(value, str) else f"{key} = {value}"
         for key, value in done.parameters.items()
     ]
     if done.until_s is not None:
-        lines.append(f"for_s = {round(done.until_s - done.at_s, 3)}")
+        lines.append(f"for_s = {done.until_s - done.at_s:f}")
     return "\n".join(lines) + "\n"

@@ -24,6 +24,9 @@ from sim.pump_bench import TOKEN_VARIABLE, host_and_port
 
 TOKEN_CHARS_MIN = 16
 CLIENTS_MAX = 16
+AUTH_S_MAX = 5.0
+"""How long a client may take to bring the token [design]: one that cannot must not keep a place."""
+PROBE_S = 1.0
 
 
 class ControlServer:
@@ -44,7 +47,7 @@ class ControlServer:
         if self._path is not None:
             return str(self._path)
         host, port = self._server.sockets[0].getsockname()[:2]
-        return f"{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def close(self) -> None:
         """Nobody is served any more; the socket's path is gone.  Idempotent."""
@@ -70,27 +73,39 @@ class ControlServer:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if self._token and not await self._known(reader, writer):
             return
-        while line := await reader.readline():
+        while line := await _line(reader):
             answer = self._control.handle(line)
             if answer is not None:
                 writer.write(answer)
                 await writer.drain()
+            if len(line) > REQUEST_BYTES_MAX:
+                return  # where the next one begins is not known
 
     async def _known(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the first request brought the token."""
         try:
-            request = json.loads(await reader.readline())
+            async with asyncio.timeout(AUTH_S_MAX):
+                request = json.loads(await reader.readline())
             given = request["params"]["token"] if request["method"] == "auth" else ""
-        except (ValueError, KeyError, TypeError, RecursionError):
+            right = hmac.compare_digest(given.encode(), self._token.encode())
+        except (TimeoutError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return False
-        if not isinstance(given, str) or not hmac.compare_digest(
-            given.encode(), self._token.encode()
-        ):
+        if not right:
             return False
         answer = {"jsonrpc": "2.0", "id": request.get("id"), "result": {}}
         writer.write(json.dumps(answer).encode() + b"\n")
         await writer.drain()
         return True
+
+
+async def _line(reader: asyncio.StreamReader) -> bytes:
+    """The next line; of one that is too long as much as shows it; nothing at the end."""
+    try:
+        return await reader.readuntil(b"\n")
+    except asyncio.IncompleteReadError as error:
+        return error.partial
+    except asyncio.LimitOverrunError:
+        return await reader.readexactly(REQUEST_BYTES_MAX + 1)
 
 
 async def open_control(
@@ -161,6 +176,7 @@ async def _tcp(where: str, connected: Connected, token_file: Path | None) -> asy
 def _answers(path: Path) -> bool:
     """Whether a socket that is in the way is in use."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(PROBE_S)
         try:
             probe.connect(str(path))
         except OSError:

@@ -6,7 +6,10 @@ Pure: told the loop's time.
 
 from __future__ import annotations
 
-RATE_MAX = 1e6
+RATE_MIN, RATE_MAX = 0.01, 1_000.0
+"""As much as a scaled loop is allowed [design]."""
+STEP_S_MAX = 86_400.0
+"""Of one step [design]: a day of a pump is done in seconds, and nobody is served meanwhile."""
 
 
 class DeviceClock:
@@ -40,6 +43,8 @@ class DeviceClock:
         """When, on the loop, the pump's time is ``when``; ``None`` while nobody knows."""
         if self._held:
             return None
+        if self._rate == 1.0 and self._since == self._base:
+            return when
         return self._since + (when - self._base) / self._rate
 
     def hold(self, loop_now: float) -> None:
@@ -52,9 +57,9 @@ class DeviceClock:
             self._since, self._held = loop_now, False
 
     def step(self, seconds: float, loop_now: float) -> float:
-        """``seconds`` of the pump pass at once; returns its time then.  Raises `ValueError` below 0."""
-        if not 0.0 <= seconds < float("inf"):
-            raise ValueError(f"step {seconds!r} s: must be at least 0 s")
+        """``seconds`` of the pump pass at once; returns its time then.  Raises `ValueError`."""
+        if not 0.0 <= seconds <= STEP_S_MAX:
+            raise ValueError(f"seconds = {seconds:g}: must be in 0..{STEP_S_MAX:g}")
         self._base, self._since = self.now(loop_now) + seconds, loop_now
         return self._base
 
@@ -63,7 +68,7 @@ class DeviceClock:
         self._base, self._since = to, loop_now
 
     def run_at(self, rate: float, loop_now: float) -> None:
-        """So many of the pump's seconds in one of the loop's.  Raises `ValueError` outside 0..1e6."""
-        if not 0.0 < rate <= RATE_MAX:
-            raise ValueError(f"speed {rate!r}: must be above 0, at most {RATE_MAX:g}")
+        """So many of the pump's seconds in one of the loop's.  Raises `ValueError`."""
+        if not RATE_MIN <= rate <= RATE_MAX:
+            raise ValueError(f"speed = {rate:g}: must be in {RATE_MIN:g}..{RATE_MAX:g}")
         self._base, self._since, self._rate = self.now(loop_now), loop_now, rate

@@ -1,14 +1,17 @@
 """A fault script played on one served pump: cues of the director, carried out when they are due.
 
-Times are the pump's own, so that a pump that runs faster, or is held, meets its faults where it should.
+Times are the pump's own, so that a pump that runs faster, is stepped or is held meets its faults where it
+should.
 """
 
 from __future__ import annotations
 
-import asyncio
+import copy
 from collections.abc import Sequence
 from random import Random
+from typing import NamedTuple
 
+from firmware_bridge.errors import ConfigurationError, LinkError
 from sim.devices.kinds import DeviceKind
 from sim.faults.director import Cue, Director
 from sim.faults.line_kinds import LINE_KINDS
@@ -25,46 +28,57 @@ def possible_for(kind: DeviceKind) -> Possible:
     return Possible(f"a simulated {kind.name} pump by itself", (*kind.faults, *lines))
 
 
+class _Progress(NamedTuple):
+    """Where a script is."""
+
+    director: Director
+    looked: float
+
+
 class FaultStage:
-    """Plays the entries from now on, until closed."""
+    """Plays the entries from the pump's start on, until the pump is closed.  See `sim.serve.Watcher`."""
 
-    def __init__(
-        self, served: Served, entries: Sequence[Entry], loop: asyncio.AbstractEventLoop, seed: int
-    ) -> None:
+    def __init__(self, served: Served, entries: Sequence[Entry], seed: int) -> None:
         self._served = served
-        self._loop = loop
         chance = Random(f"{seed}:faults")  # noqa: S311 - a simulation, not a secret
-        self._director = Director(entries, chance, started_s=served.now())
-        self._timer: asyncio.TimerHandle | None = None
+        self._director = Director(entries, chance, started_s=served.started_s)
+        self._looked = served.now()
         served.device.on_command = self._commanded
-        self._look()
+        served.watch(self)
 
-    def close(self) -> None:
-        """No fault begins or ends any more.  Idempotent."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+    def next_look(self) -> float | None:
+        """When a fault is due, or the volume is to be looked at."""
+        due = self._director.next_due()
+        if not self._director.watches_volume:
+            return due
+        look = self._looked + LOOK_S
+        return look if due is None else min(due, look)
+
+    def look(self, now: float) -> None:
+        """What is due at ``now`` is done."""
+        self._looked = now
+        self._play(self._director.time(now))
+        if self._director.watches_volume:
+            self._play(self._director.delivered(self._served.device.truth().delivered_nl, now))
+
+    def snapshot(self) -> _Progress:
+        """Where the script is, chance included."""
+        return _Progress(copy.deepcopy(self._director), self._looked)
+
+    def restore(self, state: _Progress) -> None:
+        """The script is where it was then."""
+        self._director, self._looked = copy.deepcopy(state.director), state.looked
 
     def _commanded(self, name: str) -> None:
         """The pump is about to obey; what is broken now meets this very command."""
         self._play(self._director.commanded(name, self._served.now()))
 
-    def _look(self) -> None:
-        """What is due is done, and the next look is arranged."""
-        now = self._served.now()
-        self._play(self._director.time(now))
-        if self._director.watches_volume:
-            self._play(self._director.delivered(self._served.truth().delivered_nl, now))
-        due = self._director.next_due()
-        wait = LOOK_S if self._director.watches_volume else None
-        if due is not None:
-            left = max(0.0, due - now)
-            wait = left if wait is None else min(wait, left)
-        self._timer = None if wait is None else self._loop.call_later(wait, self._look)
-
     def _play(self, cues: Sequence[Cue]) -> None:
         for cue in cues:
             if cue.begins:
                 self._served.inject(cue.entry.kind, **cue.entry.parameters)
-            else:
+                continue
+            try:
                 self._served.clear(cue.entry.kind)
+            except (LinkError, ConfigurationError):
+                self._served.cable.replug_by_itself()

@@ -9,24 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from firmware_bridge.errors import ConfigurationError
-from sim.devices.base import Device
-from sim.devices.kinds import PumpOptions, device_kind
+from sim.devices.base import Device, unheard
+from sim.devices.kinds import DeviceKind, PumpOptions, device_kind
 from sim.devices.quirks import QuirkError
-from sim.devices.replay import ReplayPump
 from sim.devices.syringes import SyringeError, mount
-from sim.fault_stage import FaultStage, possible_for
-from sim.faults.script import Entry, ScriptError, read_script
 from sim.mechanics import Mount
 from sim.ports import Port, PtyPort, TcpPort
-from sim.recording import Piece, RecordingError, parse
-from sim.rfc2217_port import Rfc2217Port
+from sim.recording import Piece, RecordingError, read_recording
 from sim.serve import LOOPBACK, Served
 from sim.shared_port import SharedPort
+
+if TYPE_CHECKING:
+    from sim.faults.script import Entry
 
 TCP_PORT_MAX = 65_535
 SEED_MAX = 2**63 - 1
@@ -59,8 +59,8 @@ class PumpSpec:
     ports: tuple[str, ...] = ("pty",)
     seed: int = 0
     faults: tuple[Entry, ...] = ()
-    replay: tuple[Piece, ...] = ()
-    """Where there are any, the pump is this recording."""
+    replay: tuple[Piece, ...] | None = None
+    """A recording in the place of a pump."""
 
 
 def pump_spec(
@@ -91,8 +91,7 @@ def pump_spec(
         mounted = Mount() if syringe is None else mount(syringe, loaded_ml=loaded_ml)
         options = PumpOptions(model=chosen, address=address, quirks=tuple(quirks), mount=mounted)
         kind.make(options)  # what a dialect refuses, it refuses now
-        entries = () if faults is None else read_script(faults, possible_for(kind))
-    except (QuirkError, SyringeError, ScriptError) as error:
+    except (QuirkError, SyringeError) as error:
         raise ConfigurationError(str(error)) from error
     for port in ports:
         _place(port)
@@ -102,16 +101,25 @@ def pump_spec(
         options=options,
         ports=tuple(ports),
         seed=seed,
-        faults=tuple(entries),
+        faults=() if faults is None else _entries(faults, kind),
     )
+
+
+def _entries(path: Path, kind: DeviceKind) -> tuple[Entry, ...]:
+    # A pump that nobody breaks by script is up sooner without these.
+    from sim.fault_stage import possible_for  # noqa: PLC0415
+    from sim.faults.script import ScriptError, read_script  # noqa: PLC0415
+
+    try:
+        return tuple(read_script(path, possible_for(kind)))
+    except ScriptError as error:
+        raise ConfigurationError(str(error)) from error
 
 
 def replay_spec(path: Path, ports: Sequence[str]) -> PumpSpec:
     """A recording in the place of a pump.  Raises `ConfigurationError`."""
     try:
-        pieces = parse(path.read_text(encoding="utf-8"), str(path))
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigurationError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+        pieces = read_recording(path)
     except RecordingError as error:
         raise ConfigurationError(str(error)) from error
     for port in ports:
@@ -146,20 +154,27 @@ def read_bench(path: Path) -> list[PumpSpec]:
 class Bench:
     """Pumps at their ports, on one loop."""
 
-    def __init__(self, specs: Sequence[PumpSpec], loop: asyncio.AbstractEventLoop) -> None:
-        """Opens everything; raises what a port raises, and leaves nothing behind then."""
+    def __init__(
+        self,
+        specs: Sequence[PumpSpec],
+        loop: asyncio.AbstractEventLoop,
+        on_deviation: Callable[[str], None] = unheard,
+    ) -> None:
+        """Opens everything; raises what a port raises, and leaves nothing behind then.
+
+        ``on_deviation``: told when a host parts from the recording that stands in for a pump.
+        """
         self.pumps: dict[str, Served] = {}
         self.loop = loop
         self._shared: dict[str, SharedPort] = {}
-        self._stages: list[FaultStage] = []
         wanted = [port for spec in specs for port in spec.ports]
         try:
             for spec in specs:
                 ports = [self._port(port, shared=wanted.count(port) > 1) for port in spec.ports]
-                served = Served(_device(spec), loop, *ports, seed=spec.seed)
+                served = Served(_device(spec, on_deviation), loop, *ports, seed=spec.seed)
                 self.pumps[spec.name] = served
                 if spec.faults:
-                    self._stages.append(FaultStage(served, spec.faults, loop, spec.seed))
+                    _play(served, spec)
         except Exception:
             self.close()
             raise
@@ -171,8 +186,6 @@ class Bench:
 
     def close(self) -> None:
         """Nothing is left on the loop, no port and no link.  Idempotent."""
-        for stage in self._stages:
-            stage.close()
         for served in self.pumps.values():
             served.close()
 
@@ -185,9 +198,17 @@ class Bench:
         return self._shared[text].tap()
 
 
-def _device(spec: PumpSpec) -> Device:
-    if spec.replay:
-        return ReplayPump(spec.replay)
+def _play(served: Served, spec: PumpSpec) -> None:
+    from sim.fault_stage import FaultStage  # noqa: PLC0415  # only where there is a script
+
+    FaultStage(served, spec.faults, spec.seed)
+
+
+def _device(spec: PumpSpec, on_deviation: Callable[[str], None]) -> Device:
+    if spec.replay is not None:
+        from sim.devices.replay import ReplayPump  # noqa: PLC0415  # only in the place of a pump
+
+        return ReplayPump(spec.replay, on_deviation)
     return device_kind(spec.dialect).make(spec.options)
 
 
@@ -195,8 +216,11 @@ def _opened(text: str, loop: asyncio.AbstractEventLoop) -> Port:
     scheme, link, (host, port) = _place(text)
     if scheme == "pty":
         return PtyPort(loop, Path(link) if link else None)
-    make = TcpPort if scheme == "tcp" else Rfc2217Port
-    return make(loop, host, port)
+    if scheme == "tcp":
+        return TcpPort(loop, host, port)
+    from sim.rfc2217_port import Rfc2217Port  # noqa: PLC0415  # only where one is asked for
+
+    return Rfc2217Port(loop, host, port)
 
 
 def _place(text: str) -> tuple[str, str, tuple[str, int]]:

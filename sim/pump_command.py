@@ -31,7 +31,7 @@ from sim.pump_bench import (
 )
 
 PROG = "infusor sim pump"
-DONE, BAD_USAGE, UNREACHABLE = 0, 2, 3
+DONE, FOUND, BAD_USAGE, UNREACHABLE = 0, 1, 2, 3
 
 _OF_ONE_PUMP = ("model", "pty", "tcp", "rfc2217", "syringe", "address", "seed")
 """Options that --config leaves no place for."""
@@ -74,7 +74,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", metavar="FILE", help="several pumps, described in TOML")
     parser.add_argument("--faults", metavar="FILE", help="a fault script (see infusor sim faults)")
     parser.add_argument(
-        "--replay", metavar="FILE", help="answer as a recording does (see infusor sim record)"
+        "--replay",
+        metavar="FILE",
+        help="answer as a recording does (see infusor sim record); a host that says anything else is "
+        "told of on stderr, and by exit code 1",
     )
     parser.add_argument(
         "--control",
@@ -89,7 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Serve until told to end.  Exit codes: 0, 2 for bad input, 3 for a port that cannot be had."""
+    """Serve until told to end.
+
+    Exit codes: 0, 1 for a host that did not follow a recording, 2 for bad input, 3 for a port that
+    cannot be had.
+    """
     try:
         return _run(arguments)
     except ConfigurationError as problem:
@@ -108,8 +115,15 @@ def _run(arguments: argparse.Namespace) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
+    deviations: list[str] = []
+
+    def deviated(what: str) -> None:
+        deviations.append(what)
+        sys.stderr.write(f"{PROG}: the host does not follow the recording: {what}\n")
+        sys.stderr.flush()
+
     try:
-        bench = Bench(specs, loop)
+        bench = Bench(specs, loop, deviated)
         try:
             loop.run_until_complete(_serve(arguments, bench, specs[0].seed, ended))
         finally:
@@ -117,7 +131,7 @@ def _run(arguments: argparse.Namespace) -> int:
     finally:
         asyncio.set_event_loop(None)
         loop.close()
-    return DONE
+    return FOUND if deviations else DONE
 
 
 async def _serve(

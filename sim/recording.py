@@ -1,7 +1,7 @@
 """What went over a line, with its times: kept, written, read, compared.
 
 A recording is JSON lines: a head {"infusor_recording": 1, ...}, then one object for each piece of bytes,
-{"t_s": 0.012, "to": "pump", "hex": "..."}; ``to`` is "pump" or "host".  Pure: not answerable for files.
+{"t_s": 0.012, "to": "pump", "hex": "..."}; ``to`` is "pump" or "host".
 """
 
 from __future__ import annotations
@@ -9,11 +9,16 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby, takewhile
+from operator import attrgetter
+from pathlib import Path
 
 VERSION = 1
 TO_PUMP, TO_HOST = "pump", "host"
-PIECES_MAX = 5_000_000
+PIECES_MAX = 1_000_000
+"""Kept in memory: some 200 MB."""
 LINE_CHARS_MAX = 2_000_000
+FILE_BYTES_MAX = 500_000_000
 
 
 class RecordingError(ValueError):
@@ -31,9 +36,14 @@ class Piece:
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Where two recordings part: what each says next, ``None`` where it has ended."""
+    """Where two recordings part.
 
-    number: int
+    ``turn``: how many times the direction had changed by then, from 1 on.  ``offset``: how many bytes of
+    this turn are the same.  ``first``, ``second``: the turn in each, ``None`` where it has ended.
+    """
+
+    turn: int
+    offset: int
     first: Piece | None
     second: Piece | None
 
@@ -54,26 +64,49 @@ class Recorder:
             self.pieces.append(Piece(round(now - self._started, 6), to, data))
 
 
-def written(pieces: Iterable[Piece], **about: str) -> str:
+def written(pieces: Iterable[Piece], **about: str | int) -> str:
     """The recording as text; ``about`` goes into its head."""
-    head = json.dumps({"infusor_recording": VERSION, **about})
-    body = (
-        json.dumps({"t_s": piece.t_s, "to": piece.to, "hex": piece.data.hex()}) for piece in pieces
-    )
-    return "\n".join([head, *body]) + "\n"
+    return head(**about) + "".join(map(line, pieces))
+
+
+def head(**about: str | int) -> str:
+    """The first line of a recording."""
+    return json.dumps({"infusor_recording": VERSION, **about}) + "\n"
+
+
+def line(piece: Piece) -> str:
+    """One more line of a recording."""
+    return json.dumps({"t_s": piece.t_s, "to": piece.to, "hex": piece.data.hex()}) + "\n"
+
+
+def read_recording(path: Path) -> list[Piece]:
+    """The pieces of a file.  Raises `RecordingError`, which names it."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(FILE_BYTES_MAX + 1)
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    if len(data) > FILE_BYTES_MAX:
+        raise RecordingError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
+    try:
+        return parse(data.decode(), str(path))
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{path}: not UTF-8") from error
 
 
 def parse(text: str, name: str) -> list[Piece]:
     """The pieces of a recording, in order of time.  Raises `RecordingError` naming ``name`` and line."""
     lines = text.splitlines()
-    head = _object(lines[0], name, 1) if lines else {}
-    if head.get("infusor_recording") != VERSION:
+    first = _object(lines[0], name, 1) if lines else {}
+    if first.get("infusor_recording") != VERSION:
         raise RecordingError(f"{name}: not a recording of version {VERSION}")
+    if len(lines) - 1 > PIECES_MAX:
+        raise RecordingError(f"{name}: more than {PIECES_MAX} pieces")
     pieces: list[Piece] = []
-    for number, line in enumerate(lines[1:], start=2):
-        piece = _piece(_object(line, name, number), name, number)
+    for number, told in enumerate(lines[1:], start=2):
+        piece = _piece(_object(told, name, number), name, number)
         if pieces and piece.t_s < pieces[-1].t_s:
-            raise RecordingError(f"{name}, line {number}: t_s goes back")
+            raise RecordingError(f"{name}, line {number}: t_s = {piece.t_s:g} goes back")
         pieces.append(piece)
     return pieces
 
@@ -84,13 +117,10 @@ def merged(pieces: Sequence[Piece]) -> list[Piece]:
     What goes to the pump is there when its last byte is, what comes from it when its first is.
     """
     joined: list[Piece] = []
-    for piece in pieces:
-        if joined and joined[-1].to == piece.to:
-            last = joined[-1]
-            at = piece.t_s if piece.to == TO_PUMP else last.t_s
-            joined[-1] = Piece(at, last.to, last.data + piece.data)
-        else:
-            joined.append(piece)
+    for to, group in groupby(pieces, key=attrgetter("to")):
+        same = list(group)
+        at = same[-1] if to == TO_PUMP else same[0]
+        joined.append(Piece(at.t_s, to, b"".join(piece.data for piece in same)))
     return joined
 
 
@@ -101,15 +131,23 @@ def difference(first: Sequence[Piece], second: Sequence[Piece]) -> Difference | 
         here = one[number] if number < len(one) else None
         there = other[number] if number < len(other) else None
         if here is None or there is None or (here.to, here.data) != (there.to, there.data):
-            return Difference(number + 1, here, there)
+            return Difference(number + 1, _alike(here, there), here, there)
     return None
 
 
-def _object(line: str, name: str, number: int) -> dict[str, object]:
-    if len(line) > LINE_CHARS_MAX:
+def _alike(one: Piece | None, other: Piece | None) -> int:
+    """How many bytes two turns share before they part."""
+    if one is None or other is None or one.to != other.to:
+        return 0
+    pairs = zip(one.data, other.data, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+
+
+def _object(told: str, name: str, number: int) -> dict[str, object]:
+    if len(told) > LINE_CHARS_MAX:
         raise RecordingError(f"{name}, line {number}: longer than {LINE_CHARS_MAX} characters")
     try:
-        found = json.loads(line)
+        found = json.loads(told)
     except (ValueError, RecursionError) as error:
         raise RecordingError(f"{name}, line {number}: not JSON") from error
     if not isinstance(found, dict):

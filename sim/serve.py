@@ -1,9 +1,8 @@
 """Gives a simulated pump the time and a port: the thin shell between a pure device and the world.
 
-Answerable for handing bytes and the loop's time to the device, for sending each answer when it is due to
+Answerable for handing bytes and the pump's time to the device, for sending each answer when it is due to
 the port that asked, and for one timer, set to the device's next event.  Works the same in real, scaled
-and virtual time.  Not answerable for what a device does, for what is wrong with a line (`sim.wire`), nor
-for sockets and terminals (`sim.ports`).
+and virtual time.  Not answerable for what a device does, nor for ports and lines (`sim.cable`).
 
 For bench and simulation only.
 """
@@ -11,46 +10,58 @@ For bench and simulation only.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, cast
 
 from firmware_bridge.transports.base import Transport
+from sim.cable import Cable, Plug
 from sim.device_clock import DeviceClock
 from sim.devices.base import Device, Reply
-from sim.faults.kinds import accept, find
+from sim.faults.kinds import find
 from sim.faults.line_kinds import ROOM as LINE
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
-from sim.recording import TO_HOST, TO_PUMP, Piece, Recorder
-from sim.wire import Wire
+from sim.recording import TO_HOST, TO_PUMP, Recorder
+from sim.wire import Worn
 
 LOOPBACK = "127.0.0.1"
+_PULLED = ("disconnect", "hang_up")
+"""Kinds after which the cable is out."""
+
+Standing = Mapping[str, Mapping[str, FaultValue]]
+"""kind -> parameters."""
+Told = Callable[[str | None, Mapping[str, FaultValue] | None], None]
+"""A kind and its parameters once it is there; a kind and ``None`` once it is gone; ``None``: all are."""
 
 
 class Snapshot(NamedTuple):
-    """A device as it was at one moment of its own time."""
+    """A pump and its lines as they were at one moment of the pump's own time."""
 
     now_s: float
     state: Any
+    lines: tuple[Worn, ...]
+    standing: Standing
+    watcher: object
 
 
-class _Plug:
-    """One port of a pump, and the line to it."""
+class Watcher(Protocol):
+    """Who does something to a pump at moments of the pump's own time."""
 
-    def __init__(
-        self, port: Port, loop: asyncio.AbstractEventLoop, received: _Received, seed: int
-    ) -> None:
-        self.port = port
-        self.wire = Wire(loop, to_pump=partial(received, self), to_host=self._to_host, seed=seed)
+    def next_look(self) -> float | None:
+        """When `look` is to be called next, if nothing else happens."""
 
-    def _to_host(self, data: bytes) -> None:
-        self.port.write(data)
+    def look(self, now: float) -> None:
+        """The pump is there; `next_look` is later than ``now`` afterwards."""
 
+    def snapshot(self) -> object:
+        """All there is to know of it."""
 
-_Received = Callable[[_Plug, bytes], None]
+    def restore(self, state: Any) -> None:  # noqa: ANN401  # each watcher has a state of its own
+        """It is as it was then."""
 
 
 class Served:
@@ -68,24 +79,29 @@ class Served:
         """
         self.device = device
         self._loop = loop
-        self.clock = DeviceClock(loop.time())
-        self._plugs = [_Plug(port, loop, self._received, seed) for port in ports]
+        self.started_s = loop.time()
+        self.clock = DeviceClock(self.started_s)
+        self.cable = Cable(ports, loop, self._received, seed=seed)
+        self.standing: dict[str, Mapping[str, FaultValue]] = {}
+        """What was broken on purpose and not mended since."""
+        self.on_fault: Told = _untold
+        self._watcher: Watcher | None = None
+        self._moment: float | None = None
+        """The pump's time while it is taken through moments that the clock has passed."""
         self._recorder: Recorder | None = None
         self._timer: asyncio.TimerHandle | None = None
-        self._late: set[asyncio.TimerHandle] = set()
-        self._plugged = False
         self.replug()
         self._catch_up()
 
     @property
     def port(self) -> str:
         """What a host opens."""
-        return self._plugs[0].port.name
+        return self.cable.plugs[0].port.name
 
     @property
     def ports(self) -> tuple[str, ...]:
         """All there is to open."""
-        return tuple(plug.port.name for plug in self._plugs)
+        return tuple(plug.port.name for plug in self.cable.plugs)
 
     # -- what the simulation asks and does ----------------------------------------------------------
 
@@ -96,8 +112,7 @@ class Served:
 
     def delivered_nl(self, now: float) -> int:
         """The volume that reached the patient by ``now`` (s, loop time)."""
-        now = self.clock.now(now)
-        self._answer(self.device.advance(now), now)
+        self._reach(self.clock.now(now))
         return self.device.truth().delivered_nl
 
     def inject(self, kind: str, **parameters: FaultValue) -> None:
@@ -105,93 +120,102 @@ class Served:
 
         A fault of the line is one of the lines to all ports.
         """
-        if find(kind).room != LINE:
+        known = find(kind)
+        if known.room == LINE:
+            self.cable.inject(kind, parameters)
+        else:
             now = self.now()
             self._answer(self.device.inject(kind, now, **parameters), now)
-        elif kind == "disconnect":
-            accept(kind, parameters)
-            self.unplug()
-        elif kind == "hang_up":
-            away_s = float(accept(kind, parameters)["reopen_after_s"])
-            self.unplug()
-            self._later(away_s, self.replug)
-        else:
-            for plug in self._plugs:
-                plug.wire.inject(kind, parameters)
+        if known.lasting:
+            self.standing[kind] = parameters
+        self.on_fault(kind, parameters)
 
     def clear(self, kind: str | None = None) -> None:
-        """The fault, or every one, is gone; raises `sim.faults.parameters.FaultError`."""
+        """The fault, or every one, is gone.
+
+        Raises `sim.faults.parameters.FaultError`, and what a port raises that is plugged in by this.
+        """
         line = kind is None or find(kind).room == LINE
         if line:
-            for plug in self._plugs:
-                plug.wire.clear(kind)
-        if kind in (None, "disconnect", "hang_up"):
-            self.replug()
+            self.cable.clear(kind)
         if kind is None or not line:
             now = self.now()
             self._answer(self.device.clear(kind, now), now)
+        if kind is None:
+            self.standing.clear()
+        else:
+            self.standing.pop(kind, None)
+        self.on_fault(kind, None)
+        if kind in (None, *_PULLED):
+            self.replug()
 
     def power_cycle(self) -> None:
         """Mains off and on again; the cable stays where it is."""
         now = self.now()
         self._answer(self.device.power_cycle(now), now)
+        self.on_fault("reboot", {})
+
+    def watch(self, watcher: Watcher | None) -> None:
+        """From now on this one looks at the pump, and nobody else; ``None``: nobody does."""
+        self._watcher = watcher
+        self._wake_anew()
 
     # -- the cable ----------------------------------------------------------------------------------
 
     def unplug(self) -> None:
         """The host finds its port gone; the pump goes on with what it was doing.  Idempotent."""
-        self._plugged = False
-        for plug in self._plugs:
-            plug.port.close()
-            plug.wire.cut()
-        for handle in self._late:
-            handle.cancel()
-        self._late.clear()
+        self.cable.unplug()
 
     def replug(self) -> None:
         """The ports are there again under the same names.  Idempotent; raises what a port raises."""
-        if self._plugged:
-            return
-        try:
-            for plug in self._plugs:
-                plug.port.open(plug.wire.from_host)
-        except Exception:
-            for plug in self._plugs:
-                plug.port.close()
-            raise
-        self._plugged = True
+        self.cable.replug()
 
     def connect(self, transport: Transport) -> None:
         """Plugged into this transport from now on, and out of whatever it was plugged into."""
-        self.unplug()
-        [*_, plug] = self._plugs
-        plug.port = MemoryPort(transport)
-        self._plugs = [plug]
-        self.replug()
+        self.cable.move_to(MemoryPort(transport))
 
     def close(self) -> None:
         """Nothing is left on the loop, no port and no link.  Idempotent."""
+        self._watcher = None
         self.unplug()
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
     def snapshot(self) -> Snapshot:
-        """The whole state of the device.  Raises `ValueError` for one that cannot tell it."""
+        """All of the pump and what is wrong with it.  Raises `ValueError` for one that cannot tell."""
         self._catch_up()
-        return Snapshot(self.now(), _whole(self.device).snapshot())
+        return Snapshot(
+            self.now(),
+            _whole(self.device).snapshot(),
+            self.cable.worn(),
+            dict(self.standing),
+            None if self._watcher is None else self._watcher.snapshot(),
+        )
 
     def restore(self, snapshot: Snapshot) -> None:
-        """The device and its clock are as they were then.  Raises `ValueError`."""
+        """The pump, its clock and its lines are as they were then; what was under way is gone.
+
+        The cable is in, unless it had been pulled by then.  Whether the clock is held, and its speed,
+        stay as they are.  Raises `ValueError`, and what a port raises that is plugged in by this.
+        """
         _whole(self.device).restore(snapshot.state)
         self.clock.set(snapshot.now_s, self._loop.time())
+        self.standing = dict(snapshot.standing)
+        self.cable.restore(snapshot.lines)
+        if self._watcher is not None:
+            self._watcher.restore(snapshot.watcher)
         self._wake_anew()
+        if "disconnect" in snapshot.standing:
+            self.unplug()
+        else:
+            self.replug()
 
     # -- the clock ----------------------------------------------------------------------------------
 
     def now(self) -> float:
         """The pump's time in seconds."""
-        return self.clock.now(self._loop.time())
+        return self._moment if self._moment is not None else self.clock.now(self._loop.time())
 
     def hold(self) -> None:
         """The physics stand still, and the pump goes on answering.  Idempotent."""
@@ -224,8 +248,28 @@ class Served:
         self._catch_up()
 
     def _catch_up(self) -> None:
-        now = self.now()
+        self._reach(self.now())
+
+    def _reach(self, now: float) -> None:
+        """It is ``now`` for the pump, and was every moment before at which somebody wanted to look."""
+        watcher = self._watcher
+        while watcher is not None and self._moment is None:
+            look = watcher.next_look()
+            if look is None or look > now:
+                break
+            with self._at(look):
+                self._answer(self.device.advance(look), look)
+                watcher.look(look)
         self._answer(self.device.advance(now), now)
+
+    @contextlib.contextmanager
+    def _at(self, moment: float) -> Iterator[None]:
+        """Whatever happens here happens at this moment of the pump's time."""
+        self._moment = moment
+        try:
+            yield
+        finally:
+            self._moment = None
 
     # -- what goes over the lines -------------------------------------------------------------------
 
@@ -233,35 +277,51 @@ class Served:
         """Keep what the pump hears and says from now on; an earlier recording is forgotten."""
         self._recorder = Recorder(self._loop.time())
 
-    def recorded(self) -> list[Piece]:
-        """What was heard and said since `record`; the recording is over."""
-        recorder, self._recorder = self._recorder, None
-        return [] if recorder is None else recorder.pieces
+    def recorded(self) -> Recorder:
+        """What was heard and said since `record`, so far.  Raises `ValueError` for nothing."""
+        if self._recorder is None:
+            raise ValueError("nothing is being recorded")
+        return self._recorder
+
+    def stop_recording(self) -> Recorder:
+        """What was heard and said since `record`, all of it.  Raises `ValueError` for nothing."""
+        recorder = self.recorded()
+        self._recorder = None
+        return recorder
 
     # -- bytes and time -----------------------------------------------------------------------------
 
-    def _received(self, plug: _Plug, data: bytes) -> None:
+    def _received(self, plug: Plug, data: bytes) -> None:
         if self._recorder is not None:
             self._recorder.note(TO_PUMP, data, self._loop.time())
         now = self.now()
-        self._answer(self.device.feed(data, now), now, (plug,))
+        if self._watcher is None:
+            self._answer(self.device.feed(data, now), now, (plug,))
+            return
+        self._reach(now)
+        with self._at(now):  # a command may break the pump that is about to obey it
+            self._answer(self.device.feed(data, now), now, (plug,))
 
     def _answer(
-        self, replies: Sequence[Reply], now: float, to: Sequence[_Plug] | None = None
+        self, replies: Sequence[Reply], now: float, to: Sequence[Plug] | None = None
     ) -> None:
         """Send what is due, set timers for what is not, and one for the device's next event."""
         for delay_s, frame in replies:
-            plugs = self._plugs if to is None else to
+            plugs = self.cable.plugs if to is None else to
             if delay_s > 0.0:
-                self._later(delay_s, partial(self._send, frame, plugs))
+                self.cable.later(delay_s, partial(self._send, frame, plugs))
             else:
                 self._send(frame, plugs)
         event = self.device.next_event(now)
+        if self._watcher is not None:
+            look = self._watcher.next_look()
+            if look is not None and (event is None or look < event):
+                event = look
         if event is not None:
             self._wake_for(event)
 
     def _wake_for(self, event: float) -> None:
-        """A timer for the device's next event, unless an earlier one is set."""
+        """A timer for what comes next, unless an earlier one is set."""
         due = self.clock.loop_time(event)
         # A timer that comes too early costs one wake-up; moving it at every poll would cost more.
         if due is not None and (self._timer is None or due < self._timer.when()):
@@ -269,33 +329,27 @@ class Served:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._due, event)
 
-    def _later(self, delay_s: float, action: Callable[[], object]) -> None:
-        """Unless the cable is out by then."""
-
-        def run() -> None:
-            self._late.discard(handle)
-            action()
-
-        handle = self._loop.call_later(delay_s, run)
-        self._late.add(handle)
-
-    def _send(self, frame: bytes, plugs: Sequence[_Plug]) -> None:
+    def _send(self, frame: bytes, plugs: Sequence[Plug]) -> None:
         if self._recorder is not None:
             self._recorder.note(TO_HOST, frame, self._loop.time())
-        for plug in plugs:
-            plug.wire.from_pump(frame)
+        if self.cable.plugged:
+            for plug in plugs:
+                plug.wire.from_pump(frame)
 
     def _due(self, event: float) -> None:
         """The event is there, even if the loop rounds its clock down."""
         self._timer = None
-        now = max(event, self.now())
-        self._answer(self.device.advance(now), now)
+        self._reach(max(event, self.now()))
 
 
 class _Whole(Protocol):
     def snapshot(self) -> Any: ...  # noqa: ANN401  # each device has a state of its own
 
     def restore(self, state: Any) -> None: ...  # noqa: ANN401
+
+
+def _untold(_kind: str | None, _parameters: Mapping[str, FaultValue] | None) -> None:
+    """Who is told of faults when nobody is."""
 
 
 def _whole(device: Device) -> _Whole:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from random import Random
+from typing import NamedTuple
 
 from sim.fault_pipe import FaultPipe, Wear
 from sim.faults.kinds import accept, find
@@ -19,6 +21,14 @@ BITS_PER_BYTE = 10
 """A start bit, eight of data, a stop bit."""
 
 Land = Callable[[bytes], None]
+
+
+class Worn(NamedTuple):
+    """What was wrong with a line at one moment."""
+
+    to_pump: Wear
+    to_host: Wear
+    echo: bool
 
 
 class _Direction:
@@ -81,6 +91,18 @@ class Wire:
         """The cable is out: what was under way is gone; what is wrong with the line stays."""
         self._to_pump.close()
         self._to_host.close()
+
+    def worn(self) -> Worn:
+        """What is wrong with it now."""
+        return Worn(replace(self._to_pump.pipe.wear), replace(self._to_host.pipe.wear), self._echo)
+
+    def restore(self, worn: Worn) -> None:
+        """It is as bad as it was then, and nothing is under way."""
+        self.cut()
+        self._echo = worn.echo
+        for direction, wear in ((self._to_pump, worn.to_pump), (self._to_host, worn.to_host)):
+            direction.pipe.wear = replace(wear)
+            direction.deliver()
 
     def inject(self, kind: str, parameters: Mapping[str, FaultValue]) -> None:
         """The fault is there; raises `FaultError` for a kind that is none of the line's own."""
