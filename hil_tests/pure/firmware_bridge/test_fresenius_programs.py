@@ -492,7 +492,7 @@ def test_a_stop_is_confirmed_quickly(running: Bench) -> None:
 def test_a_stop_while_another_answer_is_out_is_not_confirmed_by_that_one(running: Bench) -> None:
     # The answer to PR comes when PO is out, and PO was lost.
     lost = Disconnected("bench", "a stop came first")
-    running.double.delay_s = lambda text: 0.3 if text.startswith("1PR") else 0.02
+    running.double.delay_s = lambda text: 0.1 if text.startswith("1PR") else 0.02
     running.do(running.host.set_rate(Rate.from_ml_h("0.1")))
     program = running.host.set_rate(Rate.from_ml_h("0.2"))
     running.sent.clear()
@@ -520,6 +520,13 @@ def test_a_stop_that_is_refused_is_believed_only_after_a_long_standstill(running
 
 def test_a_stop_that_is_refused_by_a_moving_pump_is_not_confirmed(running: Bench) -> None:
     running.double.refuses = {"PO": "02"}
+    with pytest.raises(NoAnswer, match="the stop is not confirmed"):
+        running.do(running.host.stop())
+
+
+def test_a_stop_that_never_arrives_is_not_confirmed_by_a_slow_counter(running: Bench) -> None:
+    running.do(running.host.set_rate(Rate.from_ml_h("0.1")))
+    running.double.lose_request = lambda text: text == "1PO"
     with pytest.raises(NoAnswer, match="the stop is not confirmed"):
         running.do(running.host.stop())
 
