@@ -34,7 +34,7 @@ REPLY_WITHIN = Duration(1_000)
 
 _STRAYS = 16  # frames of no use that one request outlives: a pump may have a lot to tell by itself
 _SENDS = 2
-_ROUNDS = 2  # requests, each sent twice, that one question may take
+_ROUNDS = 3  # requests, each sent twice, that one question may take
 _NO_HUSH = Duration(0)
 _TOLD_MAX = 8  # different alarms at once; more are told by the reading
 _FENCE = "0LE;i"
