@@ -1,7 +1,7 @@
 """What went over a line, with its times: kept, written, read, compared.
 
 A recording is JSON lines: a head {"infusor_recording": 1, ...}, then one object for each piece of bytes,
-{"t_s": 0.012, "to": "pump", "hex": "..."}; ``to`` is "pump" or "host".
+{"t_s": 0.012, "to": "pump", "hex": "..."}; ``to`` is "pump" or "host".  Pure: not answerable for files (`sim.recording_file`).
 """
 
 from __future__ import annotations
@@ -11,14 +11,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby, takewhile
 from operator import attrgetter
-from pathlib import Path
 
 VERSION = 1
 TO_PUMP, TO_HOST = "pump", "host"
 PIECES_MAX = 1_000_000
 """Kept in memory: some 200 MB."""
 LINE_CHARS_MAX = 2_000_000
-FILE_BYTES_MAX = 500_000_000
 
 
 class RecordingError(ValueError):
@@ -77,21 +75,6 @@ def head(**about: str | int) -> str:
 def line(piece: Piece) -> str:
     """One more line of a recording."""
     return json.dumps({"t_s": piece.t_s, "to": piece.to, "hex": piece.data.hex()}) + "\n"
-
-
-def read_recording(path: Path) -> list[Piece]:
-    """The pieces of a file.  Raises `RecordingError`, which names it."""
-    try:
-        with path.open("rb") as file:
-            data = file.read(FILE_BYTES_MAX + 1)
-    except OSError as error:
-        raise RecordingError(f"{path}: {error.strerror or error}") from error
-    if len(data) > FILE_BYTES_MAX:
-        raise RecordingError(f"{path}: larger than {FILE_BYTES_MAX} bytes")
-    try:
-        return parse(data.decode(), str(path))
-    except UnicodeDecodeError as error:
-        raise RecordingError(f"{path}: not UTF-8") from error
 
 
 def parse(text: str, name: str) -> list[Piece]:

@@ -237,6 +237,8 @@ class NewEraPump:
         if self.on_command is not unheard:
             self.on_command(_mnemonic(text))
         faults = self.state.faults
+        if not faults.powered:
+            return
         if faults.drop_to_pump:
             faults.drop_to_pump -= 1
         elif text == DAMAGED:
