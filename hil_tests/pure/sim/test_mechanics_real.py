@@ -195,9 +195,9 @@ def test_a_syringe_that_is_changed_finds_the_screw_where_it_stood() -> None:
     end_of(made)
     assert made.truth().plunger_nl == pytest.approx(small * (0.25 + 0.1), abs=1)
     made.fit(26_590)
-    made.start(ML, round(large * 3 / 4 * PARTS_PER_NL))
+    made.start(ML, round(large / 2 * PARTS_PER_NL))
     end_of(made)
-    whole = small * (0.25 + 0.1) + large * (0.75 - 0.1)
+    whole = small * (0.25 + 0.1) + large * (0.5 - 2 * 0.1)
     assert made.truth().plunger_nl == pytest.approx(whole, abs=2)
 
 
