@@ -8,7 +8,6 @@ name the same port hang on it together, as on a daisy chain; a pump may name sev
 from __future__ import annotations
 
 import asyncio
-import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,6 +130,8 @@ def replay_spec(path: Path, ports: Sequence[str]) -> PumpSpec:
 
 def read_bench(path: Path) -> list[PumpSpec]:
     """The pumps of a TOML file, a ``[[pump]]`` table each.  Raises `ConfigurationError`."""
+    import tomllib  # noqa: PLC0415  # a pump without a file is up sooner
+
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

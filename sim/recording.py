@@ -47,15 +47,22 @@ class Difference:
 
 
 class Recorder:
-    """Keeps what goes over a line from a moment on."""
+    """Keeps what goes over a line from a moment on; beyond `PIECES_MAX` it only counts."""
 
     def __init__(self, now: float) -> None:
         self._started = now
         self.pieces: list[Piece] = []
         self.dropped = 0
 
-    def note(self, to: str, data: bytes, now: float) -> None:
-        """These bytes go there; beyond `PIECES_MAX` they are only counted."""
+    def heard(self, data: bytes, now: float) -> None:
+        """The pump hears this."""
+        self._note(TO_PUMP, data, now)
+
+    def said(self, data: bytes, now: float) -> None:
+        """The pump says this."""
+        self._note(TO_HOST, data, now)
+
+    def _note(self, to: str, data: bytes, now: float) -> None:
         if len(self.pieces) >= PIECES_MAX:
             self.dropped += 1
         else:

@@ -14,7 +14,7 @@ import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
 from firmware_bridge.transports.base import Transport
 from sim.cable import Cable, Plug
@@ -25,8 +25,10 @@ from sim.faults.line_kinds import ROOM as LINE
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Truth
 from sim.ports import MemoryPort, Port, PtyPort, TcpPort
-from sim.recording import TO_HOST, TO_PUMP, Recorder
 from sim.wire import Worn
+
+if TYPE_CHECKING:
+    from sim.recording import Recorder
 
 LOOPBACK = "127.0.0.1"
 _PULLED = ("disconnect", "hang_up")
@@ -275,6 +277,8 @@ class Served:
 
     def record(self) -> None:
         """Keep what the pump hears and says from now on; an earlier recording is forgotten."""
+        from sim.recording import Recorder  # noqa: PLC0415  # a pump is up sooner without it
+
         self._recorder = Recorder(self._loop.time())
 
     def recorded(self) -> Recorder:
@@ -293,7 +297,7 @@ class Served:
 
     def _received(self, plug: Plug, data: bytes) -> None:
         if self._recorder is not None:
-            self._recorder.note(TO_PUMP, data, self._loop.time())
+            self._recorder.heard(data, self._loop.time())
         now = self.now()
         if self._watcher is None:
             self._answer(self.device.feed(data, now), now, (plug,))
@@ -331,7 +335,7 @@ class Served:
 
     def _send(self, frame: bytes, plugs: Sequence[Plug]) -> None:
         if self._recorder is not None:
-            self._recorder.note(TO_HOST, frame, self._loop.time())
+            self._recorder.said(frame, self._loop.time())
         if self.cable.plugged:
             for plug in plugs:
                 plug.wire.from_pump(frame)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from random import Random
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from sim.fault_pipe import FaultPipe, Wear
 from sim.faults.kinds import accept, find
 from sim.faults.line_kinds import BOTH, ROOM
 from sim.faults.parameters import FaultError, FaultValue
+
+if TYPE_CHECKING:
+    from random import Random
 
 BITS_PER_BYTE = 10
 """A start bit, eight of data, a stop bit."""
@@ -31,10 +33,26 @@ class Worn(NamedTuple):
     echo: bool
 
 
+class _Chance:
+    """A stream of its own, made when it is first asked: most lines stay clean, and never do."""
+
+    def __init__(self, seed: str) -> None:
+        self._seed = seed
+        self._stream: Random | None = None
+
+    def random(self) -> float:
+        """The next value in [0, 1)."""
+        if self._stream is None:
+            from random import Random  # noqa: PLC0415  # a pump on clean lines is up sooner
+
+            self._stream = Random(self._seed)  # noqa: S311  # a simulation, not a secret
+        return self._stream.random()
+
+
 class _Direction:
     """A pipe on the loop: what is due goes to ``land``."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, chance: Random, land: Land) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, chance: _Chance, land: Land) -> None:
         self.pipe = FaultPipe(chance)
         self._loop = loop
         self._land = land
@@ -73,8 +91,8 @@ class Wire:
     def __init__(
         self, loop: asyncio.AbstractEventLoop, *, to_pump: Land, to_host: Land, seed: int = 0
     ) -> None:
-        self._to_pump = _Direction(loop, _chance(seed, "to_pump"), to_pump)
-        self._to_host = _Direction(loop, _chance(seed, "from_pump"), to_host)
+        self._to_pump = _Direction(loop, _Chance(f"{seed}:to_pump"), to_pump)
+        self._to_host = _Direction(loop, _Chance(f"{seed}:from_pump"), to_host)
         self._echo = False
 
     def from_host(self, data: bytes) -> None:
@@ -133,10 +151,6 @@ class Wire:
         if name == BOTH:
             return self._to_pump, self._to_host
         return (self._to_pump,) if name == "to_pump" else (self._to_host,)
-
-
-def _chance(seed: int, name: str) -> Random:
-    return Random(f"{seed}:{name}")  # noqa: S311 - a simulation, not a secret
 
 
 Way = Callable[[Wear, Mapping[str, FaultValue]], None]

@@ -10,7 +10,6 @@ import argparse
 import importlib
 import sys
 from collections.abc import Sequence
-from importlib.metadata import version
 from typing import NoReturn
 
 from controller.cli.outcome import BAD_USAGE, ENDED_BADLY, CommandProblem
@@ -97,6 +96,8 @@ def _no_command(words: Sequence[str]) -> int:
         sys.stdout.write(_overview())
         return 0
     if words[0] == "--version":
+        from importlib.metadata import version  # noqa: PLC0415  # slow, and wanted nowhere else
+
         sys.stdout.write(f"infusor {version('infusor')}\n")
         return 0
     if words[0] in GROUPS and words[1:] in (["-h"], ["--help"]):

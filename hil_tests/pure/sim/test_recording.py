@@ -105,10 +105,10 @@ def test_any_object_is_a_piece_or_is_refused(found: dict[str, object]) -> None:
 
 def test_a_recorder_counts_from_its_start_and_drops_what_is_too_much() -> None:
     recorder = Recorder(100.0)
-    recorder.note(TO_PUMP, b"a", 100.5)
+    recorder.heard(b"a", 100.5)
     assert recorder.pieces == [Piece(0.5, TO_PUMP, b"a")]
     recorder.pieces = recorder.pieces * PIECES_MAX
-    recorder.note(TO_PUMP, b"b", 101.0)
+    recorder.said(b"b", 101.0)
     assert (len(recorder.pieces), recorder.dropped) == (PIECES_MAX, 1)
 
 
