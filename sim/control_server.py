@@ -17,6 +17,7 @@ import stat
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import cast
 
 from firmware_bridge.errors import ConfigurationError, LinkError
 from sim.control import REQUEST_BYTES_MAX, Control
@@ -39,7 +40,7 @@ class ControlServer:
         self._server = server
         self._token = token
         self._path = path
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: set[asyncio.Task[None]] = set()
 
     @property
     def address(self) -> str:
@@ -49,25 +50,28 @@ class ControlServer:
         host, port = self._server.sockets[0].getsockname()[:2]
         return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def close(self) -> None:
+    async def close(self) -> None:
         """Nobody is served any more; the socket's path is gone.  Idempotent."""
         self._server.close()
-        for writer in list(self._clients):
-            writer.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
+        clients = list(self._clients)
+        for client in clients:
+            client.cancel()
+        await asyncio.gather(*clients, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
         if len(self._clients) >= CLIENTS_MAX:
             writer.close()
             return
-        self._clients.add(writer)
+        task = cast("asyncio.Task[None]", asyncio.current_task())
+        self._clients.add(task)
         try:
             with contextlib.suppress(ConnectionError, ValueError, asyncio.LimitOverrunError):
                 await self._talk(reader, writer)
         finally:
-            self._clients.discard(writer)
+            self._clients.discard(task)
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -78,8 +82,6 @@ class ControlServer:
             if answer is not None:
                 writer.write(answer)
                 await writer.drain()
-            if len(line) > REQUEST_BYTES_MAX:
-                return  # where the next one begins is not known
 
     async def _known(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Whether the first request brought the token."""
@@ -99,13 +101,18 @@ class ControlServer:
 
 
 async def _line(reader: asyncio.StreamReader) -> bytes:
-    """The next line; of one that is too long as much as shows it; nothing at the end."""
-    try:
-        return await reader.readuntil(b"\n")
-    except asyncio.IncompleteReadError as error:
-        return error.partial
-    except asyncio.LimitOverrunError:
-        return await reader.readexactly(REQUEST_BYTES_MAX + 1)
+    """The next line, or nothing at the end; of one that is too long only its beginning."""
+    start = b""
+    while True:
+        try:
+            rest = await reader.readuntil(b"\n")
+        except asyncio.IncompleteReadError as error:
+            rest = error.partial
+        except asyncio.LimitOverrunError as error:
+            dropped = await reader.readexactly(error.consumed)
+            start = start or dropped
+            continue
+        return start or rest
 
 
 async def open_control(

@@ -10,9 +10,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
+import os
 import signal
 import sys
+import threading
 from pathlib import Path
 
 from firmware_bridge.clock import new_loop
@@ -89,6 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help=f"mode 0600; default: the environment's {TOKEN_VARIABLE}",
     )
+    parser.add_argument(
+        "--until-eof",
+        action="store_true",
+        help="end when standard input does, so that the pump cannot outlive whoever started it",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -115,6 +123,8 @@ def _run(arguments: argparse.Namespace) -> int:
     ended = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: loop.call_soon_threadsafe(ended.set))
+    if arguments.until_eof:
+        _end_with_stdin(loop, ended)
     deviations: list[str] = []
 
     def deviated(what: str) -> None:
@@ -132,6 +142,19 @@ def _run(arguments: argparse.Namespace) -> int:
         asyncio.set_event_loop(None)
         loop.close()
     return FOUND if deviations else DONE
+
+
+def _end_with_stdin(loop: asyncio.AbstractEventLoop, ended: asyncio.Event) -> None:
+    """In a thread: not everything that stdin can be tells a loop that it has ended."""
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(sys.stdin.fileno(), 4_096):
+                pass
+        with contextlib.suppress(RuntimeError):  # the loop has been closed meanwhile
+            loop.call_soon_threadsafe(ended.set)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 async def _serve(
@@ -155,7 +178,7 @@ async def _serve(
         _say_ready(bench, server.address)
         await ended.wait()
     finally:
-        server.close()
+        await server.close()
 
 
 def _say_ready(bench: Bench, control: str = "") -> None:
