@@ -40,7 +40,7 @@ class ControlServer:
         self._server = server
         self._token = token
         self._path = path
-        self._clients: set[asyncio.Task[None]] = set()
+        self._clients: dict[asyncio.Task[None], asyncio.StreamWriter] = {}
 
     @property
     def address(self) -> str:
@@ -55,10 +55,9 @@ class ControlServer:
         self._server.close()
         if self._path is not None:
             self._path.unlink(missing_ok=True)
-        clients = list(self._clients)
-        for client in clients:
-            client.cancel()
-        await asyncio.gather(*clients, return_exceptions=True)
+        for writer in self._clients.values():
+            writer.close()  # its task finds the end of the stream
+        await asyncio.gather(*self._clients, return_exceptions=True)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One client, until it leaves."""
@@ -66,12 +65,12 @@ class ControlServer:
             writer.close()
             return
         task = cast("asyncio.Task[None]", asyncio.current_task())
-        self._clients.add(task)
+        self._clients[task] = writer
         try:
             with contextlib.suppress(ConnectionError, ValueError, asyncio.LimitOverrunError):
                 await self._talk(reader, writer)
         finally:
-            self._clients.discard(task)
+            del self._clients[task]
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
