@@ -114,8 +114,13 @@ class Breaks:
 
     def run_dry(self) -> None:
         """The plunger stands at the bottom of the syringe."""
+        self.leave(0)
+
+    def leave(self, content_nl: int) -> None:
+        """The syringe holds only this much.  Raises `MakeError`."""
+        require("content nL", content_nl, 0, 10**12)
         self._settle()
-        self.state.content = 0
+        self.state.content = content_nl * PARTS_PER_NL
         self._plan()
 
     def refill(self) -> None:

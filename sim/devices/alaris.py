@@ -14,14 +14,16 @@ import copy
 from collections.abc import Callable
 
 from sim.devices import breakage
+from sim.devices.alaris_faults import WAYS, supplied
 from sim.devices.alaris_frames import DAMAGED, crc_text, frame, take
 from sim.devices.alaris_infusion import DIAMETER_50_UM, Infusion
 from sim.devices.alaris_messages import Refused, command, query
 from sim.devices.alaris_quirks import Quirks
 from sim.devices.alaris_state import AlarisState
 from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
-from sim.devices.breakage import COMMON_WAYS, Breakage
+from sim.devices.breakage import Breakage, in_vain
 from sim.devices.leaving import leaving_ns
+from sim.devices.supply import supply_due_ns
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
 
@@ -101,6 +103,7 @@ class AlarisPump:
             self._happen(due)
             due = self._due_ns()
         self._at(to)
+        supplied(self)
         return []
 
     def _due_ns(self) -> int | None:
@@ -108,6 +111,7 @@ class AlarisPump:
         timers = (
             self.mechanics.next_event_ns(),
             state.near_end_due_ns,
+            supply_due_ns(self.mechanics),
             *state.leases_ns.values(),
         )
         return min((due for due in timers if due is not None), default=None)
@@ -125,12 +129,13 @@ class AlarisPump:
         self._at(due_ns)
         if state.near_end_due_ns is not None and state.near_end_due_ns <= due_ns:
             self.infusion.near_end()
+        supplied(self)
         for lost in [name for name, until in state.leases_ns.items() if until <= due_ns]:
             del state.leases_ns[lost]
             if lost == CONTROL:
-                self._control_lost()
+                self.control_lost()
 
-    def _control_lost(self) -> None:
+    def control_lost(self) -> None:
         """Nobody asked for remote control again in time."""
         if self.quirks.lease_lost == "stop":
             self.infusion.hold()
@@ -169,12 +174,16 @@ class AlarisPump:
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
         self.advance(now)
-        return breakage.inject(COMMON_WAYS, self, kind, parameters)
+        said = breakage.inject(WAYS, self, kind, parameters)
+        supplied(self)
+        return said
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
         self.advance(now)
-        return breakage.clear(COMMON_WAYS, self, kind)
+        said = breakage.clear(WAYS, self, kind)
+        supplied(self)
+        return said
 
     # -- bytes ------------------------------------------------------------------------------------
 
@@ -209,9 +218,24 @@ class AlarisPump:
             if answer is not None:
                 return answer
             self._require_remote(fields)
-            return command(self.infusion, fields)
+            return self._command(fields)
         except Refused:
             return message if self.quirks.unknown_message == "echo" else None
+
+    def _command(self, fields: list[str]) -> str:
+        faults = self.state.faults
+        if faults.refuse:
+            faults.refuse -= 1
+            raise Refused
+        if not faults.pretend:
+            return command(self.infusion, fields)
+        faults.pretend -= 1
+        return in_vain(self, lambda: command(self.infusion, fields))
+
+    @property
+    def has_remote(self) -> bool:
+        """Whether a host can do more than look."""
+        return self._remote
 
     def _lease(self, fields: list[str]) -> str:
         """Remote control, or configuration, is enabled for a while, or given back."""
@@ -240,6 +264,6 @@ class AlarisPump:
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
             return
-        delay_s = self.quirks.reply_delay_ms / 1_000 + faults.delay_s
+        delay_s = self.quirks.reply_delay_ms / 1_000 + faults.held_s()
         state.leaves_ns = leaving_ns(state.now_ns, delay_s, state.leaves_ns)
         replies.append(((state.leaves_ns - state.now_ns) / NS_PER_S, frame(message)))

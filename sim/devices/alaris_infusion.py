@@ -69,7 +69,8 @@ class Infusion:
     @property
     def infused_nl(self) -> int:
         """The volume counter."""
-        return (self.mechanics.infused_parts - self.state.infused_zero) // PARTS_PER_NL
+        counted = self.mechanics.infused_parts - self.state.infused_zero
+        return self.state.faults.counted(counted) // PARTS_PER_NL
 
     @property
     def running_nl_h(self) -> int:
@@ -194,7 +195,9 @@ class Infusion:
         if self.quirks.vtbi_after_end == "deactivated":
             self.state.vtbi = None
         if vtbi.end == "STOP":
-            self.happened("AL_VTBIS")
+            swapped = "alarm_swapped" in self.state.faults.there
+            self.happened("AL_VTBIK" if swapped else "AL_VTBIS")
+            self.hold()
             return
         self.state.mode = "KVO" if vtbi.end == "KVO" else "SET"
         self.happened("AL_VTBIK" if vtbi.end == "KVO" else "AL_VTBIC")

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from sim.devices.alaris import MODELS, AlarisPump
+from sim.devices.alaris_faults import WAYS
 from sim.devices.alaris_quirks import Quirks
-from sim.devices.breakage import COMMON_WAYS
 from sim.devices.kinds import DeviceKind, PumpOptions
 from sim.devices.quirks import parse_quirks, quirk_values
 
@@ -25,5 +25,5 @@ KIND = DeviceKind(
     make=_make,
     quirks=quirk_values(Quirks),
     address_max=0,
-    faults=tuple(COMMON_WAYS),
+    faults=tuple(WAYS),
 )

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from sim.devices.base import Reply
-from sim.faults.kinds import accept
+from sim.faults.kinds import accept, find
 from sim.faults.parameters import FaultError, FaultValue
-from sim.mechanics import Mechanics
+from sim.mechanics import PARTS_PER_NL, Mechanics
+
+NL_PER_ML = 1_000_000
 
 
 @dataclass(slots=True)
@@ -36,14 +38,52 @@ class Breakage:
     """How many are still to be answered as if they had been obeyed."""
     counter_ppm: int = 0
     """By how much the counter of delivered volume is off."""
+    rollover_parts: int = 0
+    """Where that counter begins again from nothing; 0: nowhere."""
+    late: int = 0
+    """How many answers are still to come ``late_s`` after they should."""
+    late_s: float = 0.0
+    unasked: int = 0
+    """How many answers are still to have something in front that nobody asked for."""
+    second: int = 0
+    """How many are still to come from another pump as well."""
+    confused: int = 0
+    """How many are still to have the ``form`` of address."""
+    form: str = ""
+    touched: bool = False
+    """The host is not heard until it has sent the end of a line."""
+    keys_stuck: bool = False
+    drained: bool = False
+    """It is off because its battery is empty."""
     there: set[str] = field(default_factory=set)
     """The kinds that were done and not undone."""
 
     def counted(self, parts: int) -> int:
         """What the counter shows of a volume that it should show."""
-        return (
-            parts if not self.counter_ppm else parts * (1_000_000 + self.counter_ppm) // 1_000_000
-        )
+        if self.counter_ppm:
+            parts = parts * (1_000_000 + self.counter_ppm) // 1_000_000
+        return parts % self.rollover_parts if self.rollover_parts else parts
+
+    def held_s(self) -> float:
+        """How long the answer that leaves now is held back."""
+        if not self.late:
+            return self.delay_s
+        self.late -= 1
+        return self.delay_s + self.late_s
+
+    def addresses(self, own: str) -> tuple[str, ...]:
+        """What stands in front of the answer that leaves now, and of one from another pump before it."""
+        if not (self.confused or self.second):
+            return (own,)
+        digits = own or "00"
+        another = str((int(digits) + 1) % 10 ** len(digits)).zfill(len(digits))
+        if self.confused:
+            self.confused -= 1
+            own = {"missing": "", "doubled": digits + digits}.get(self.form, another)
+        if self.second:
+            self.second -= 1
+            return another, own
+        return (own,)
 
 
 class Breakable(Protocol):
@@ -64,6 +104,7 @@ class Breakable(Protocol):
         """The pump boots, if it was off; returns what it says by itself."""
 
 
+T = TypeVar("T")
 P_contra = TypeVar("P_contra", bound=Breakable, contravariant=True)
 
 
@@ -101,12 +142,31 @@ def clear(ways: Mapping[str, Way[P_contra]], pump: P_contra, kind: str | None) -
     return replies
 
 
+class Whole(Protocol):
+    """A pump that can be put back."""
+
+    def snapshot(self) -> Any: ...  # noqa: ANN401  # each pump has a state of its own
+
+    def restore(self, state: Any) -> None: ...  # noqa: ANN401
+
+
+def in_vain(pump: Whole, obey: Callable[[], T]) -> T:
+    """What the pump answers when it obeys; and yet nothing is done."""
+    before = pump.snapshot()
+    try:
+        return obey()
+    finally:
+        pump.restore(before)
+
+
 def _way(ways: Mapping[str, Way[P_contra]], kind: str) -> Way[P_contra]:
     if kind not in ways:
-        accept(
-            kind, {}
-        )  # a kind that exists nowhere is told apart from one that this pump cannot do
-        raise FaultError(f"fault {kind} cannot be done to this pump; it has {', '.join(ways)}")
+        find(kind)  # what exists nowhere is told apart from what this pump cannot do
+        from sim.faults.support import who_can  # noqa: PLC0415  # dialects are loaded to answer
+
+        raise FaultError(
+            f"fault {kind} cannot be done to this pump, {who_can(kind)}; it has {', '.join(ways)}"
+        )
     return ways[kind]
 
 
@@ -227,6 +287,16 @@ def _count(pump: Breakable) -> list[Reply]:
     return []
 
 
+def _roll_over(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.faults.rollover_parts = round(float(parameters["at_ml"]) * NL_PER_ML) * PARTS_PER_NL
+    return []
+
+
+def _nearly_empty(pump: Breakable, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+    pump.mechanics.leave(round(float(parameters["left_ml"]) * NL_PER_ML))
+    return []
+
+
 SENSOR_WAYS: Mapping[str, Way[Breakable]] = {
     "force_sensor_drift": _by(
         "mmhg_per_min", lambda m, rate: m.sensor_error(drift_mmhg_min=rate), 0.0
@@ -248,6 +318,9 @@ SENSOR_WAYS: Mapping[str, Way[Breakable]] = {
 
 MISCOUNT: Way[Breakable] = Way(_miscount, _count)
 """For a dialect whose counter is read through `Breakage.counted`."""
+
+ROLLOVER: Way[Breakable] = Way(_roll_over, _quietly(lambda pump: _roll_over(pump, {"at_ml": 0})))
+"""The same."""
 
 COMMON_WAYS: Mapping[str, Way[Breakable]] = {
     "downstream_occlusion": _plainly(
@@ -272,11 +345,14 @@ COMMON_WAYS: Mapping[str, Way[Breakable]] = {
     "height_change": _by("height_cm", lambda m, cm: m.raise_pump(cm), 0.0),
     "wrong_syringe": Way(_wrong_syringe, _quietly(lambda pump: pump.mechanics.wrong_syringe(None))),
     "air_bubble": Way(_bubble, _quietly(lambda pump: pump.mechanics.remove_air())),
+    "near_end": Way(_nearly_empty, _quietly(lambda pump: pump.mechanics.refill())),
+    "brown_out": Way(lambda pump, _: _quietly(lambda pump: pump.mechanics.stop())(pump), None),
     "power_loss": Way(_off, lambda pump: pump.power_on()),
     "reboot": Way(_reboot, None),
     "mute": _setting("mute"),
     "reply_delay": Way(_delay, _prompt),
     "frame_drop": Way(_drop, _carry),
+    "reply_lost_after_action": counted("drop_from_pump"),
     "stop_ignored": _setting("stop_ignored"),
 }
 """What can be done to any pump."""

@@ -14,9 +14,18 @@ from collections.abc import Callable
 
 from sim.devices import breakage
 from sim.devices.base import Reply, to_ns, to_s_up, unheard
-from sim.devices.breakage import COMMON_WAYS, Breakage
-from sim.devices.fresenius_commands import Refusal, obey
-from sim.devices.fresenius_frames import ACK, BAD_ADDRESS, Heard, Sign, refusal
+from sim.devices.breakage import Breakage, in_vain
+from sim.devices.fresenius_commands import Refusal, acts, obey
+from sim.devices.fresenius_faults import WAYS, supplied
+from sim.devices.fresenius_frames import (
+    ACK,
+    BAD_ADDRESS,
+    ENQ,
+    NOT_READY,
+    Heard,
+    Sign,
+    refusal,
+)
 from sim.devices.fresenius_link import Link
 from sim.devices.fresenius_module import DIAMETER_50_UM, Module
 from sim.devices.fresenius_quirks import Quirks
@@ -30,6 +39,7 @@ from sim.devices.fresenius_state import (
     OrchestraState,
     Station,
 )
+from sim.devices.supply import supply_due_ns
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
 
@@ -70,6 +80,7 @@ class OrchestraPump:
             {number: module.state for number, module in self.modules.items()},
             {number: Station() for number in addresses},
         )
+        self.modules[self.address].faults = self.state.faults
         self.on_command: Callable[[str], None] = unheard
         self.link = Link(self.state, quirks, self._look, self._mark)
 
@@ -104,6 +115,7 @@ class OrchestraPump:
             module.state = self.state.modules[number]
             module.mechanics.state = module.state.mechanics
             module.apply_pressure()
+        self.modules[self.address].faults = self.state.faults
 
     # -- what the commands ask and do -------------------------------------------------------------
 
@@ -184,15 +196,17 @@ class OrchestraPump:
         due = self._due_ns()
         while due is not None and due <= to:
             self._at(due)
+            supplied(self)
             if self.link.happen(due):
-                self._host_lost()
+                self.lose_host()
             self.link.tell()
             due = self._due_ns()
         self._at(to)
+        supplied(self)
 
     def _due_ns(self) -> int | None:
         timers = [module.mechanics.next_event_ns() for module in self.modules.values()]
-        timers.append(self.link.due_ns())
+        timers += [self.link.due_ns(), supply_due_ns(self.mechanics)]
         return min((due for due in timers if due is not None), default=None)
 
     def _at(self, to_ns: int) -> None:
@@ -203,7 +217,7 @@ class OrchestraPump:
             if end is not None:
                 module.motion_ended(end.cause)
 
-    def _host_lost(self) -> None:
+    def lose_host(self) -> None:
         """Nobody answers any more."""
         for number, module in self.modules.items():
             spoken_to = self.state.stations[number].open
@@ -252,14 +266,16 @@ class OrchestraPump:
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this rack does not have."""
         said = self.advance(now)
-        said += breakage.inject(COMMON_WAYS, self, kind, parameters)
+        said += breakage.inject(WAYS, self, kind, parameters)
+        supplied(self)
         self.link.tell()
         return said + self._said()
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
         said = self.advance(now)
-        said += breakage.clear(COMMON_WAYS, self, kind)
+        said += breakage.clear(WAYS, self, kind)
+        supplied(self)
         self.link.tell()
         return said + self._said()
 
@@ -268,8 +284,8 @@ class OrchestraPump:
     def feed(self, data: bytes, now: float) -> list[Reply]:
         """What the rack answers to these bytes, after what was due by ``now``."""
         self._pass(to_ns(now))
-        state = self.state
         for byte in data:
+            state = self.state
             if not state.faults.powered or state.switched_off:
                 break
             heard = state.receiver.take(byte)
@@ -305,12 +321,17 @@ class OrchestraPump:
         if address is None:
             self.link.say(refusal(BAD_ADDRESS))
             return
+        faults = self.state.faults
+        if faults.refuse and acts(message):
+            faults.refuse -= 1
+            self.link.say(refusal(NOT_READY))
+            return
         self.link.say(bytes([ACK]))
         if message in ("E", "M"):
             if address in self.state.stations:
                 self.link.echoed(address, message)
         else:
-            self.link.send(self._mark(address) + self._answer(address, message))
+            self._reply(address, message)
         self.link.tell()
 
     def _addressed(self, text: str) -> tuple[int | None, str]:
@@ -322,9 +343,26 @@ class OrchestraPump:
             return None, text
         return int(digit), text[1:]
 
+    def _reply(self, address: int, message: str) -> None:
+        """What is answered leaves, unless the rack is broken in a way that says it as somebody else."""
+        text = self._answer(address, message)
+        faults = self.state.faults
+        if faults.unasked:
+            faults.unasked -= 1
+            self.link.say(bytes([ENQ]))
+        for mark in faults.addresses(self._mark(address)) if self.has_base else ("",):
+            self.link.send(mark + text)
+
+    def _obey(self, address: int, message: str) -> str:
+        faults = self.state.faults
+        if not (faults.pretend and acts(message)):
+            return obey(self, address, message)
+        faults.pretend -= 1
+        return in_vain(self, lambda: obey(self, address, message))
+
     def _answer(self, address: int, message: str) -> str:
         try:
-            data = obey(self, address, message)
+            data = self._obey(address, message)
         except Refusal as refused:
             return f"I;{refused.code}"
         return f"C;{data}" if data else "C"

@@ -385,8 +385,14 @@ _MODULE: Mapping[str, Action] = {
     "LP": _read_drug,
     "AP": _show_drug,
 }
+_ACTING = frozenset({"MO", "RZ", "SI", "PR", "PO", "PB", "PF", "PV", "RV", "PP", "EP", "EN", "OF"})
 _REMOTE_ONLY = frozenset({"PR", "PO", "PB", "PF", "PV", "PP", "PS"})
 """In manual mode the keypad has these [design]."""
+
+
+def acts(message: str) -> bool:
+    """Whether it is a command that changes what a module does or knows, and no question."""
+    return message[:2] in _ACTING
 
 
 def _none(argument: str | None) -> None:

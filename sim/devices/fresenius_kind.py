@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sim.devices.breakage import COMMON_WAYS
 from sim.devices.fresenius import MODELS, OrchestraPump
+from sim.devices.fresenius_faults import WAYS
 from sim.devices.fresenius_quirks import Quirks
 from sim.devices.fresenius_state import MODULES
 from sim.devices.kinds import DeviceKind, PumpOptions
@@ -34,5 +34,5 @@ KIND = DeviceKind(
     make=_make,
     quirks=quirk_values(Quirks),
     address_max=max(MODULES),
-    faults=tuple(COMMON_WAYS),
+    faults=tuple(WAYS),
 )

@@ -48,12 +48,13 @@ class Link:
 
     # -- sending ----------------------------------------------------------------------------------
 
-    def say(self, data: bytes) -> None:
+    def say(self, data: bytes, held_s: float | None = None) -> None:
         """Signs and frames leave in order, unless the base is mute."""
         state = self.state
         if state.faults.mute:
             return
-        state.leaves_ns = leaving_ns(state.now_ns, state.faults.delay_s, state.leaves_ns)
+        delay_s = state.faults.delay_s if held_s is None else held_s
+        state.leaves_ns = leaving_ns(state.now_ns, delay_s, state.leaves_ns)
         self.out.append(((state.leaves_ns - state.now_ns) / NS_PER_S, data))
 
     def send(self, text: str) -> None:
@@ -69,7 +70,7 @@ class Link:
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
         else:
-            self.say(data)
+            self.say(data, faults.held_s())
 
     # -- what the host says -----------------------------------------------------------------------
 

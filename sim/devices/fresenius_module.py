@@ -5,8 +5,9 @@ Everything happens at the mechanics' own instant.  Not answerable for messages, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
+from sim.devices.breakage import Breakage
 from sim.devices.fresenius_quirks import Quirks
 from sim.devices.fresenius_state import (
     BOLUS_TENTHS,
@@ -45,6 +46,8 @@ class Module:
     quirks: Quirks
     line: Line
     """As it was built; ``PP`` changes its alarm threshold."""
+    faults: Breakage = field(default_factory=Breakage)
+    """Those of the rack, in the module under test."""
 
     # -- what is looked at ------------------------------------------------------------------------
 
@@ -56,7 +59,8 @@ class Module:
     @property
     def infused_nl(self) -> int:
         """The volume counter."""
-        return (self.mechanics.infused_parts - self.state.zero) // PARTS_PER_NL
+        counted = self.mechanics.infused_parts - self.state.zero
+        return self.faults.counted(counted) // PARTS_PER_NL
 
     @property
     def running_tenths(self) -> int:

@@ -16,15 +16,16 @@ from collections.abc import Callable
 
 from sim.devices import breakage
 from sim.devices.base import Reply, to_ns, to_s_up, unheard
-from sim.devices.breakage import COMMON_WAYS, Breakage
-from sim.devices.harvard_commands import STOPS, Lines, Panel, kept_rate
+from sim.devices.breakage import Breakage, in_vain
+from sim.devices.harvard_commands import NOTHING, STOPS, Command, Lines, Panel, kept_rate
+from sim.devices.harvard_faults import WAYS
 from sim.devices.harvard_frames import CR, answer, read, take
 from sim.devices.harvard_models import identity
 from sim.devices.harvard_numbers import ArgumentRefused
 from sim.devices.harvard_quirks import Quirks
 from sim.devices.harvard_run import IDLE, TARGET, CommandRefused, Runner
 from sim.devices.harvard_state import DeviceState, Settings
-from sim.devices.harvard_system import find
+from sim.devices.harvard_system import acts, find
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
 
@@ -159,29 +160,40 @@ class HarvardPump:
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
         due = self.advance(now)
-        return due + breakage.inject(COMMON_WAYS, self, kind, parameters)
+        return due + breakage.inject(WAYS, self, kind, parameters)
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
         due = self.advance(now)
-        return due + breakage.clear(COMMON_WAYS, self, kind)
+        return due + breakage.clear(WAYS, self, kind)
+
+    def keyed(self, name: str, *arguments: str) -> None:
+        """Somebody does this at the screen; raises what a command raises."""
+        find(name)[1](self.panel, list(arguments))
 
     # -- bytes ------------------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Reply]:
         """What the pump answers to these bytes, after what was due by ``now``."""
         replies = self.advance(now)
-        state = self.state
-        while data and state.faults.powered:
+        while data and self.state.faults.powered:
             end = data.find(CR) + 1 or len(data)
             piece, data = data[:end], data[end:]
-            if state.echo:
+            if self.state.faults.touched:
+                self._unheard(piece)
+                continue
+            if self.state.echo:
                 self._emit(replies, piece)
-            state.buffer += piece
-            raw = take(state.buffer)
+            self.state.buffer += piece
+            raw = take(self.state.buffer)
             if raw is not None:
                 self._line(raw, replies)
         return replies
+
+    def _unheard(self, piece: bytes) -> None:
+        """The link was dropped at the screen; the end of a line brings it back, and is no more than that."""
+        self.state.buffer.clear()
+        self.state.faults.touched = piece[-1] != CR
 
     def _line(self, raw: bytes, replies: list[Reply]) -> None:
         """Obey a line that is for this pump."""
@@ -209,7 +221,7 @@ class HarvardPump:
                 if name in STOPS and self.state.faults.stop_ignored:
                     prompt = IDLE
                 else:
-                    lines = command(self.panel, words[1:])
+                    prompt, lines = self._obey(name, command, words[1:])
         except CommandRefused as refusal:
             lines = ("Command error:", f"   {refusal}")
         except ArgumentRefused as refusal:
@@ -217,6 +229,21 @@ class HarvardPump:
             lines = (f"Argument error: {argument}", f"   {refusal.why}")
         moved = self.state.settings.address != before
         self._send(replies, lines, addressed=addressed, prompt=prompt, moved=moved)
+
+    def _obey(self, name: str, command: Command, arguments: list[str]) -> tuple[str | None, Lines]:
+        """The prompt to answer with, where it is not the pump's own, and the lines before it."""
+        faults = self.state.faults
+        if not (faults.refuse or faults.pretend) or not acts(name, arguments):
+            return None, command(self.panel, arguments)
+        if faults.refuse:
+            faults.refuse -= 1
+            raise CommandRefused("Not available now")
+        faults.pretend -= 1
+        return in_vain(self, lambda: (self._prompt_after(command, arguments), NOTHING))
+
+    def _prompt_after(self, command: Command, arguments: list[str]) -> str:
+        command(self.panel, arguments)
+        return self.state.motion.prompt
 
     # -- answers ----------------------------------------------------------------------------------
 
@@ -230,15 +257,21 @@ class HarvardPump:
         moved: bool = False,
     ) -> None:
         """Text lines and the prompt leave; ``moved``: the address is new, which the lines do not carry."""
-        prefix = self._prefix(addressed=addressed)
-        frame = answer(
-            lines,
-            self.state.motion.prompt if prompt is None else prompt,
-            line_prefix="" if moved or not prefix else f"{prefix}:",
-            prompt_prefix=prefix,
-            poll=self.state.poll != "off",
-        )
-        self._emit(replies, frame)
+        faults, poll = self.state.faults, self.state.poll != "off"
+        own, now = self._prefix(addressed=addressed), self.state.motion.prompt
+        if faults.unasked:
+            faults.unasked -= 1
+            unasked = answer((), now, line_prefix="", prompt_prefix=own, poll=poll)
+            self._emit(replies, unasked)
+        for prefix in faults.addresses(own):
+            frame = answer(
+                lines,
+                now if prompt is None else prompt,
+                line_prefix="" if moved or not prefix else f"{prefix}:",
+                prompt_prefix=prefix,
+                poll=poll,
+            )
+            self._emit(replies, frame)
 
     def _prefix(self, *, addressed: bool) -> str:
         own = self.state.settings.address
@@ -255,4 +288,4 @@ class HarvardPump:
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
             return
-        replies.append((faults.delay_s, frame))
+        replies.append((faults.held_s(), frame))

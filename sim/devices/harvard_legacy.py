@@ -18,11 +18,12 @@ from collections.abc import Callable
 
 from sim.devices import breakage
 from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
-from sim.devices.breakage import COMMON_WAYS, Breakage
+from sim.devices.breakage import Breakage, in_vain
 from sim.devices.harvard_frames import CR, take
-from sim.devices.harvard_legacy_commands import STOP, Panel, find, mnemonic
+from sim.devices.harvard_legacy_commands import STOP, Command, Panel, acts, find, mnemonic
+from sim.devices.harvard_legacy_faults import WAYS
 from sim.devices.harvard_legacy_models import MODELS
-from sim.devices.harvard_legacy_numbers import OUT_OF_RANGE, SYNTAX, Refusal
+from sim.devices.harvard_legacy_numbers import NOT_NOW, OUT_OF_RANGE, SYNTAX, Refusal
 from sim.devices.harvard_legacy_quirks import Quirks
 from sim.devices.harvard_legacy_state import STOPPED, DeviceState, Motor, Settings
 from sim.faults.parameters import FaultValue
@@ -123,12 +124,12 @@ class LegacyPump:
     def inject(self, kind: str, now: float, **parameters: FaultValue) -> list[Reply]:
         """The fault is there; raises `FaultError` for a kind or parameter this pump does not have."""
         due = self.advance(now)
-        return due + breakage.inject(COMMON_WAYS, self, kind, parameters)
+        return due + breakage.inject(WAYS, self, kind, parameters)
 
     def clear(self, kind: str | None, now: float) -> list[Reply]:
         """The fault is gone; ``None`` clears every kind.  Raises `FaultError` for an unknown one."""
         due = self.advance(now)
-        return due + breakage.clear(COMMON_WAYS, self, kind)
+        return due + breakage.clear(WAYS, self, kind)
 
     # -- bytes ------------------------------------------------------------------------------------
 
@@ -167,12 +168,29 @@ class LegacyPump:
                 name, command, argument = find(text)
                 if name == STOP and self.state.faults.stop_ignored:
                     return None, STOPPED
+                if acts(name, argument) and self._astray():
+                    return None, in_vain(self, lambda: self._prompt_after(command, argument))
                 value = command(self.panel, argument)
         except Refusal as refusal:
             value = str(refusal)
             if value == OUT_OF_RANGE and self.quirks.out_of_range == "words":
                 value = "Out of range"
         return value, self.state.prompt
+
+    def _astray(self) -> bool:
+        """Whether a command is answered in vain; raises `Refusal` for one that is refused on purpose."""
+        faults = self.state.faults
+        if faults.refuse:
+            faults.refuse -= 1
+            raise Refusal(NOT_NOW)
+        if faults.pretend:
+            faults.pretend -= 1
+            return True
+        return False
+
+    def _prompt_after(self, command: Command, argument: str) -> str:
+        command(self.panel, argument)
+        return self.state.prompt
 
     def _send(self, replies: list[Reply], value: str | None, prompt: str, *, asked: int) -> None:
         """One answer leaves, unless the pump is broken in a way that keeps it."""
@@ -185,8 +203,9 @@ class LegacyPump:
         address = self.state.settings.address
         padding = "0" if address < 10 and self.quirks.address_digits == "2" else ""
         first = "" if value is None else f"\r\n{value}"
-        frame = f"{first}\r\n{padding}{address}{prompt}".encode("latin-1")
-        replies.append((faults.delay_s + self._on_the_line(asked + len(frame)), frame))
+        for digits in faults.addresses(f"{padding}{address}"):
+            frame = f"{first}\r\n{digits}{prompt}".encode("latin-1")
+            replies.append((faults.held_s() + self._on_the_line(asked + len(frame)), frame))
 
     def _on_the_line(self, count: int) -> float:
         """Seconds until that many bytes more are through."""

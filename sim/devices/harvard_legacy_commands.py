@@ -76,6 +76,15 @@ def mnemonic(text: str) -> str:
         return ""
 
 
+def acts(name: str, argument: str) -> bool:
+    """Whether this is a command that changes something, and no question."""
+    return bool(argument) or name in _ACTIONS
+
+
+_ACTIONS = frozenset({"RUN", "RUNW", "REV", "STP", "CLV", "CLD", "CLVW", "CLT", "CLTW"})
+"""Commands without an argument that are no questions."""
+
+
 def _no_argument(argument: str) -> None:
     if argument:
         raise Refusal(SYNTAX)
@@ -139,7 +148,8 @@ def _volume(panel: Panel, argument: str, *, withdrawn: bool | None = None) -> st
     """``VOL`` and ``DEL`` tell what was moved in the direction in which the pump runs or ran."""
     _no_argument(argument)
     withdrawing = panel.state.withdrawing if withdrawn is None else withdrawn
-    nl = panel.motor.counted_parts(withdrawing=withdrawing) // PARTS_PER_NL
+    counted = panel.motor.counted_parts(withdrawing=withdrawing)
+    nl = panel.state.faults.counted(counted) // PARTS_PER_NL
     return value_field(write(nl // VOLUME_UNITS_NL[panel.volume_unit]))
 
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from sim.devices.breakage import COMMON_WAYS
 from sim.devices.harvard_legacy import LegacyPump
+from sim.devices.harvard_legacy_faults import WAYS
 from sim.devices.harvard_legacy_models import MODELS
 from sim.devices.harvard_legacy_quirks import Quirks
 from sim.devices.kinds import DeviceKind, PumpOptions
@@ -28,5 +28,5 @@ KIND = DeviceKind(
     make=_make,
     quirks=quirk_values(Quirks),
     address_max=99,
-    faults=tuple(COMMON_WAYS),
+    faults=tuple(WAYS),
 )

@@ -57,8 +57,9 @@ class Runner:
         return self.mechanics.infused_parts - self.state.infused_zero
 
     def volume_fl(self, *, withdrawing: bool) -> int:
-        """A volume counter, in whole fL."""
-        return self.volume_parts(withdrawing=withdrawing) * FL_PER_NL // PARTS_PER_NL
+        """A volume counter as it is shown, in whole fL."""
+        counted = self.volume_parts(withdrawing=withdrawing)
+        return self.state.faults.counted(counted) * FL_PER_NL // PARTS_PER_NL
 
     def time_ns(self, *, withdrawing: bool) -> int:
         """How long the motor ran in this direction since the last clear."""

@@ -51,6 +51,20 @@ def find(word: str) -> tuple[str, Command]:
     raise CommandRefused("Unknown command")
 
 
+def acts(name: str, arguments: Arguments) -> bool:
+    """Whether this is a command that changes something, and no question."""
+    return bool(arguments) or name in _ACTIONS
+
+
+_ACTIONS = frozenset(
+    {
+        *("irun", "wrun", "run", "rrun", "stp", "stop"),
+        *("civolume", "cwvolume", "cvolume", "ctvolume"),
+        *("citime", "cwtime", "ctime", "cttime"),
+    }
+)
+"""Commands without an argument that are no questions."""
+
 # -- the line ---------------------------------------------------------------------------------------
 
 

@@ -70,7 +70,9 @@ class NewEraPump:
         self.quirks = quirks
         settings = Settings(address, factory_program(quirks))
         self.state = DeviceState(settings, self.mechanics.state)
-        self.program: Program = Program(self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE)
+        self.program: Program = Program(
+            self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE
+        )
         self.mechanics.fit(settings.diameter)
         self._boot()
 
@@ -339,10 +341,16 @@ class NewEraPump:
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
             return
+        frame = safe_frame if safe else basic_frame
         address = self.state.settings.address
         padding = "0" if address < 10 and self.quirks.reply_address_digits == "2" else ""
-        whole = f"{padding}{address}{text}"
-        replies.append((faults.delay_s, safe_frame(whole) if safe else basic_frame(whole)))
+        own = f"{padding}{address}"
+        if faults.unasked:
+            faults.unasked -= 1
+            replies.append((faults.delay_s, frame(f"{own}A?{ALARM_RESET}")))
+        replies.extend(
+            (faults.held_s(), frame(f"{digits}{text}")) for digits in faults.addresses(own)
+        )
 
 
 def _mnemonic(text: str) -> str:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from sim.devices.base import Reply
-from sim.devices.breakage import COMMON_WAYS, MISCOUNT, Way, counted
+from sim.devices.breakage import COMMON_WAYS, MISCOUNT, ROLLOVER, Way, counted
 from sim.devices.new_era_commands import find
 from sim.devices.new_era_numbers import Refusal
 from sim.devices.new_era_state import Settings, factory_program
+from sim.devices.talk_ways import ADDRESS_WAYS, KEY_STUCK, LATE_REPLY, UNSOLICITED, bounced
 from sim.faults.parameters import FaultError, FaultValue
 
 if TYPE_CHECKING:
@@ -49,6 +50,8 @@ def _key(action: Callable[[NewEraPump, Mapping[str, FaultValue]], object]) -> Wa
     """A key that the pump obeys unless it cannot now, which a person at its keys would see."""
 
     def press(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+        if pump.faults.keys_stuck:
+            return []
         try:
             action(pump, parameters)
         except Refusal as refusal:
@@ -58,9 +61,17 @@ def _key(action: Callable[[NewEraPump, Mapping[str, FaultValue]], object]) -> Wa
     return Way(press, None)
 
 
-def _rate(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
-    command, argument = find(f"RAT{float(parameters['rate_ml_h']):.4g}MH")
+def _rate(pump: NewEraPump, rate_ml_h: float) -> None:
+    command, argument = find(f"RAT{rate_ml_h:.4g}MH")
     command(pump.program, argument)
+
+
+def _keyed(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
+    _rate(pump, float(parameters["rate_ml_h"]))
+
+
+def _bounced(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
+    _rate(pump, bounced(float(parameters["rate_ml_h"])))
 
 
 WAYS: Mapping[str, Way[NewEraPump]] = {
@@ -73,7 +84,13 @@ WAYS: Mapping[str, Way[NewEraPump]] = {
     "false_dead_man": _says(TIMED_OUT),
     "delivers_in_alarm": Way(lambda pump, _: _alarm(pump, STALLED, stops=False), _stand),
     "counter_error": MISCOUNT,
+    "counter_rollover": ROLLOVER,
+    "late_reply": LATE_REPLY,
+    "unsolicited_between": UNSOLICITED,
+    **ADDRESS_WAYS,
     "keypad_stop": _key(lambda pump, _: pump.program.pause_or_stop()),
-    "keypad_rate": _key(_rate),
+    "keypad_rate": _key(_keyed),
+    "key_bounce": _key(_bounced),
+    "key_stuck": KEY_STUCK,
 }
 """Every way to break one."""

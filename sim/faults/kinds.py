@@ -12,11 +12,13 @@ from types import MappingProxyType
 
 from sim.faults.fault_kind import FaultKind
 from sim.faults.line_kinds import LINE_KINDS
+from sim.faults.monitor_kinds import MONITOR_KINDS
+from sim.faults.other_kinds import OTHER_KINDS
 from sim.faults.parameters import FaultError, FaultValue
 from sim.faults.pump_kinds import PUMP_KINDS
 
 KINDS: Mapping[str, FaultKind] = MappingProxyType(
-    {kind.kind: kind for kind in (*PUMP_KINDS, *LINE_KINDS)}
+    {kind.kind: kind for kind in (*PUMP_KINDS, *LINE_KINDS, *MONITOR_KINDS, *OTHER_KINDS)}
 )
 """name -> kind."""
 
