@@ -66,6 +66,11 @@ def highest(found: tuple[AlarmSpan, ...]) -> str:
     return max((a.priority for a in found), key=lambda name: RANK.get(name, 0), default="")
 
 
+def look_of(priority: str) -> str:
+    """The priority it is shown as: a word that is none is shown as the lowest."""
+    return priority if priority in MARK else "low"
+
+
 def _priority(moment: Moment) -> str:
     return text_in(moment.record, "priority")
 

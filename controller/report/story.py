@@ -120,7 +120,7 @@ def _timed(records: Iterable[Record]) -> Iterator[Moment]:
             speed = number_in(record, "speed") or 1.0
             speed = speed if 0 < speed <= SPEED_MAX else 1.0
             base_s = -mono_s
-        elif boot != record.get("boot"):
+        elif boot != record.get("boot") or record.get("kind") == Kind.RECOVERED:
             gap_s = max(0.0, (ts_ms - label_ms) / 1000 * speed)
             base_s = at_s + gap_s - mono_s
         boot, label_ms = str(record.get("boot")), ts_ms
