@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step-s",
         metavar="S",
-        help="advance in equal steps of at most S seconds (the answer is the same: steps are exact)",
+        help="advance the typical person in equal steps of at most S seconds (the same answer: steps are exact)",
     )
     parser.add_argument(
         "--population",
@@ -105,7 +105,9 @@ def _result(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     subject = {"weight_kg": weight_kg, "age_years": age_years}
     if people is None:
-        result["effects"], result["vitals"] = typical(chosen, doses, times_s, **subject)
+        result["effects"], result["vitals"] = typical(
+            chosen, doses, times_s, step_s=step_s, **subject
+        )
         return result
     count, seed = people
     return {

@@ -15,7 +15,7 @@ from hil_tests.bench.codecs import codecs
 from hil_tests.bench.commands import cold_start, commands
 from hil_tests.bench.exchange import exchange
 from hil_tests.bench.idle import idle
-from hil_tests.bench.patient import patient
+from hil_tests.bench.patient import patient, population
 from hil_tests.bench.rehearsal import rehearsal
 from hil_tests.bench.timing import Effort
 
@@ -27,6 +27,7 @@ TABLES = {
     "idle": idle,
     "rehearsal": rehearsal,
     "patient": patient,
+    "population": population,
 }
 HEAD = (
     "Medians and quartiles of interleaved rounds; a ratio is ours over the floor of the same round."
