@@ -70,7 +70,8 @@ class LiveSpec:
 
             prompt.speak_through(screen.say)
             prompt.attach(runner, interactive=os.isatty(sys.stdin.fileno()))
-            stack.enter_context(Keyboard(loop, prompt.line, typed, sys.stdin.fileno()))
+            stdin = sys.stdin.fileno()
+            stack.enter_context(Keyboard(loop, prompt.line, typed, stdin, on_end=prompt.ended))
 
 
 # --- time -------------------------------------------------------------------------------------------

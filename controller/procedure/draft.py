@@ -149,6 +149,7 @@ class Draft:
         soft: tuple[str, ...] = (),
         token: str = "",
         expires_after_s: float | None = None,
+        role: str = "",
     ) -> None:
         """Ask, in the place of an open question of the same kind; `Phase.expired` hears of an expiry.
 
@@ -166,6 +167,7 @@ class Draft:
             soft=soft,
             token=token,
             expires_after_s=expires_after_s,
+            role=role,
         )
         self.change(questions=(*self.visit.questions, question))
         self.do(Ask(question))

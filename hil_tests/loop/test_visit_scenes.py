@@ -66,6 +66,21 @@ def test_every_procedure_completes_and_no_invariant_is_violated(procedure: str) 
         assert rehearsed.report.outcome.value in {"completed", "rescued"}, f"seed {seed}"
 
 
+@pytest.mark.parametrize(("seed", "too_long"), [(91, True), (150, False)])
+def test_who_is_long_not_fit_is_watched_until_fit_and_the_visit_completes(
+    seed: int, too_long: bool
+) -> None:
+    """Two people in whom a visit once ended as aborted, for being unfit after 4 h (decision 0012)."""
+    stage = Stage(plan_of(PROCEDURES[0]), seed, make_operator("auto"))
+    rehearsed, _ = run_virtual(stage.run, seed=seed, budget_s=BUDGET_S)
+    assert rehearsed.violations == ()
+    assert rehearsed.report.outcome.value == "completed"
+    assert ("recovery_too_long" in rehearsed.report.alarms) is too_long
+    why = [r["why"] for r in stage.events() if r["kind"] == "refused" and r["what"] == "discharge"]
+    assert len(why) > 10
+    assert set(why) == {"the patient does not walk safely"}
+
+
 # --- terminal, dashboards and log -----------------------------------------------------------------
 
 LINE = re.compile(

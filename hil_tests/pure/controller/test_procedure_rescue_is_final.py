@@ -25,7 +25,7 @@ from hil_tests.pure.controller.test_procedure_table import representatives
 from hil_tests.pure.controller.visit_driver import Stage, shipped_plan, snapshot
 
 MOVES_DRUG = (ArmGate, StartBolus, StartInfusion)
-NODES_MAX = 400
+NODES_MAX = 1_000
 
 
 def anxious(stage: Stage) -> Stage:
@@ -63,7 +63,7 @@ def kind_of(state: State, visit: Visit) -> tuple[object, ...]:
     last = visit.account.last
     return (
         state,
-        tuple(q.kind for q in visit.questions),
+        frozenset(q.kind for q in visit.questions),
         last and last.status,
         (visit.pump.link_up, visit.pump.stopping),
         min(visit.chart.rescue_doses, 2),
