@@ -1,8 +1,7 @@
 """What the first record of a log says about the visit it belongs to, besides who wrote it.
 
 A report is made from the log alone, so whatever it must show and no later record says is said here:
-subject, drug, syringe, the limits of the vital signs, the sentences of the checklist, and the hashes of
-the files that decided.
+subject, drug, syringe, the limits of the vital signs, and the hashes of the files that decided.
 """
 
 from __future__ import annotations
@@ -33,7 +32,6 @@ def visit_facts(plan: Plan) -> dict[str, Scalar]:
         "library_version": plan.library_version,
         "library_sha256": plan.library_sha256,
         **vital_limits(plan.limits.vitals),
-        **{f"checklist_{item.key}": plan.asks(item) for item in plan.checklist},
     }
 
 

@@ -101,19 +101,6 @@ class Plan:
             return per_kg(rule.ug_kg, self.dosing_weight_g).times(rule.duration.ms, 3_600_000)
         return None
 
-    def asks(self, item: Item) -> str:
-        """The sentence of an item with the names and amounts of this visit: what is confirmed is named."""
-        named = {
-            "drug": self.drug,
-            "concentration": self.concentration,
-            "loaded": self.syringe.loaded,
-            "syringe": self.syringe.name,
-        }
-        text = item.text
-        for name, value in named.items():
-            text = text.replace(f"{{{name}}}", str(value))
-        return text
-
     @property
     def distress(self) -> str:
         """What ends delivery for good: anxiety, or toxicity where its signs are asked for."""

@@ -46,6 +46,11 @@ def split_unit(key: str) -> tuple[str, str]:
     return key.replace("_", " "), ""
 
 
+def unit_text(unit: str) -> str:
+    """A unit as it stands in a key, as people write it: ``pct`` is "%"; any other text as it is."""
+    return split_unit(f"_{unit}")[1] or unit
+
+
 def quantity(key: str, value: Scalar) -> tuple[str, str]:
     """The name in words and the value with its unit."""
     if isinstance(value, bool):

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from controller.log_format import Kind
 from controller.report.reading import number_in, text_in
 from controller.report.story import Moment, Story
-from controller.wording import number
+from controller.wording import number, unit_text
 
 RANK = {"high": 3, "medium": 2, "low": 1}
 MARK = {"high": "!!!", "medium": "!!", "low": "!"}
@@ -77,7 +77,7 @@ def _priority(moment: Moment) -> str:
 
 def _begun(moment: Moment) -> AlarmSpan:
     record = moment.record
-    unit = text_in(record, "unit")
+    unit = unit_text(text_in(record, "unit"))
     return AlarmSpan(
         id=text_in(record, "alarm"),
         priority=_priority(moment),

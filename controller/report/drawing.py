@@ -215,19 +215,19 @@ class _Frame:
         if curve.style == "band":
             return [part for run in curve.runs for part in self._band(run, curve.colour)]
         if curve.style == "steps":
-            return [part for run in curve.runs for part in self._steps(run, look)]
+            return self._steps(curve.runs, look)
         return [_path(thinned([self.at(p) for p in run]), look) for run in curve.runs]
 
-    def _steps(self, run: Run, look: str) -> list[Html]:
+    def _steps(self, found: Iterable[Run], look: str) -> list[Html]:
         """Corners, with the height of every step written on it: a low one beside a high one is seen."""
-        corners = steps(run)
-        heights = self._heights(corners)
-        return [_path([self.at(point) for point in corners], look), *heights]
+        lines = [steps(run) for run in found]
+        heights = self._heights(pair for corners in lines for pair in pairwise(corners))
+        return [*(_path([self.at(point) for point in line], look) for line in lines), *heights]
 
-    def _heights(self, corners: Iterable[Point]) -> Iterator[Html]:
+    def _heights(self, pairs: Iterable[tuple[Point, Point]]) -> Iterator[Html]:
         """Over its step, beside it where that is too short, and nowhere where another one stands."""
-        taken: list[Point] = []
-        for first, last in pairwise(corners):
+        taken: list[tuple[float, float, float]] = []
+        for first, last in pairs:
             if first.y != last.y or first.y <= 0:
                 continue
             text = f"{first.y:.4g} {self.panel.unit}"
@@ -235,11 +235,14 @@ class _Frame:
             x = left.x + 4 if long < right.x - left.x else right.x + 5
             x = min(x, self.sheet.width - long)
             above = left.y - 14 >= self.top  # under the title there is no room above the line
-            at = Point(x, left.y + (-5 if above else 12))
-            if any(abs(at.y - y) < NAME_PX and abs(at.x - x) < long + 4 for x, y in taken):
+            y = left.y + (-5 if above else 12)
+            if any(
+                abs(y - at) < NAME_PX and x < end + 4 and begin < x + long + 4
+                for begin, end, at in taken
+            ):
                 continue
-            taken.append(at)
-            yield _text(at.x, at.y, text, "height")
+            taken.append((x, x + long, y))
+            yield _text(x, y, text, "height")
 
     def _band(self, run: Run, colour: int) -> list[Html]:
         found = buckets(run, max(1.0, BUCKET_PX * self.sheet.end_s / self.sheet.plot))

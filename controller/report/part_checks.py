@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from controller.report import clock
 from controller.report.alarms import MARK, AlarmSpan, look_of
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import text_in, words
+from controller.report.reading import answerer, text_in, words
+from controller.report.sentences import asked
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
 
@@ -54,7 +55,7 @@ def check_part(story: Story) -> Html:
 def _checklist(story: Story) -> Iterator[Html]:
     rows = [
         (
-            _item(story, text_in(m.record, "item")),
+            asked(m),
             two_lines(text_in(m.record, "choice"), ", ".join(filter(None, _answerer(m)))),
         )
         for m in story.of_kind("checklist")
@@ -63,15 +64,9 @@ def _checklist(story: Story) -> Iterator[Html]:
         yield table("As it was answered, item by item.", ("Item", "Answer"), rows, look="checklist")
 
 
-def _item(story: Story, key: str) -> str:
-    """The sentence that was asked, as the first record has it; the item's name where it has none."""
-    return text_in(story.header, f"checklist_{key}") or words(key).capitalize()
-
-
 def _answerer(moment: Moment) -> tuple[str, str, str]:
     """In which role, who, and when."""
-    record = moment.record
-    return text_in(record, "role"), text_in(record, "by"), clock.at(moment.at_s)
+    return text_in(moment.record, "role"), answerer(moment.record), clock.at(moment.at_s)
 
 
 def _self_tests(story: Story) -> Iterator[Html]:

@@ -19,6 +19,12 @@ def text_in(record: Record, key: str) -> str:
     return value if isinstance(value, str) else ""
 
 
+def answerer(record: Record) -> str:
+    """Who answered, without the role that the record has beside it."""
+    by, role = text_in(record, "by"), text_in(record, "role")
+    return by.removeprefix(f"{role}, ") if role else by
+
+
 def words(name: str) -> str:
     """A name of the program as people write it: ``test_bolus`` is "test bolus"."""
     return name.replace("_", " ").replace("-", " ")

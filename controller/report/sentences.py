@@ -14,7 +14,7 @@ from controller.report.alarms import is_acknowledgement
 from controller.report.part_doses import USES
 from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment
-from controller.wording import number, quantity
+from controller.wording import number, quantity, unit_text
 
 TOKEN = re.compile(r"(?P<use>[a-z_]+)-\d+-(?P<nl>\d{1,15})nL-(?P<nl_h>\d{1,15})nL/h")
 """What a confirmation is bound to (`controller.procedure.questions`)."""
@@ -78,7 +78,7 @@ def _alarm(moment: Moment) -> str:
     text = text_in(record, "text") or text_in(record, "alarm")
     if is_acknowledgement(moment):
         return f"Acknowledged: {text}"
-    unit = text_in(record, "unit")
+    unit = unit_text(text_in(record, "unit"))
     found = [
         f"{key} {number(value)} {unit}".strip()
         for key in ("value", "limit")
@@ -118,6 +118,16 @@ def _bridge(moment: Moment) -> str:
 
 def _pump(moment: Moment) -> str:
     return f"The pump says it is {text_in(moment.record, 'firmware') or 'nameless'}"
+
+
+def asked(moment: Moment) -> str:
+    """The sentence of the checklist that was answered; its name where the record has none."""
+    item = words(text_in(moment.record, "item")).capitalize()
+    return text_in(moment.record, "text") or item
+
+
+def _checklist(moment: Moment) -> str:
+    return f"{asked(moment)}: {text_in(moment.record, 'choice') or 'no answer'}"
 
 
 def _line(moment: Moment) -> str:
@@ -215,6 +225,7 @@ _SENTENCES: dict[str, Callable[[Moment], str]] = {
     "aborting": _aborting,
     "arithmetic": _line,
     "bridge": _bridge,
+    "checklist": _checklist,
     "confirmed": _confirmed,
     "finished": _finished,
     "hold": _hold,

@@ -10,7 +10,7 @@ from controller.log_format import Kind
 from controller.report import clock
 from controller.report.alarms import MARK, is_acknowledgement, look_of
 from controller.report.markup import Html, element
-from controller.report.reading import text_in, words
+from controller.report.reading import answerer, text_in, words
 from controller.report.sentences import sentence
 from controller.report.story import Moment, Story
 from controller.report.tables import chip, section
@@ -99,14 +99,14 @@ def _is_told(moment: Moment, begun: set[object]) -> bool:
 def _together(moment: Moment) -> tuple[str, str, str]:
     """Neighbours with the same key may become one line."""
     record = moment.record
-    return moment.kind, text_in(record, "choice"), text_in(record, "by")
+    return moment.kind, text_in(record, "choice"), answerer(record)
 
 
 def _checklist(moments: list[Moment]) -> Line:
     first = moments[0].record
     items = ", ".join(words(text_in(moment.record, "item")) for moment in moments)
     text = f"{len(moments)} items of the checklist answered {text_in(first, 'choice')}: {items}"
-    return Line(moments[-1].at_s, text_in(first, "by") or "person", "person", text)
+    return Line(moments[-1].at_s, answerer(first) or "person", "person", text)
 
 
 def _line(moment: Moment) -> Line:
@@ -127,5 +127,5 @@ def _who(moment: Moment) -> tuple[str, str]:
         return "pump", "pump"
     if moment.kind in {"stop", "bridge", "pump", "intent"}:
         return "pump", "pump"
-    by = text_in(moment.record, "by")
+    by = answerer(moment.record)
     return (by, "person") if by else ("program", "program")

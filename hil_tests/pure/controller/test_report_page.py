@@ -196,9 +196,12 @@ def test_every_assessment_is_a_row_and_the_same_answer_again_is_told_once() -> N
 
 
 def test_the_checklist_says_what_was_asked() -> None:
-    asked: Entry = (1.0, "checklist", {"item": "iv", "choice": "yes", "by": "nurse B"})
-    header = {**HEADER, "checklist_iv": "The IV line is in place"}
-    assert "The IV line is in place yes" in Reader(page([asked], header)).text
+    text = "The IV line is in place"
+    answer: dict[str, Scalar] = {"item": "iv", "role": "nurse", "choice": "yes", "by": "nurse, B"}
+    asked: Entry = (1.0, "checklist", {**answer, "text": text})
+    found = Reader(page([asked])).text
+    assert f"{text} yes nurse, B, 0:00:01" in found
+    assert f"B {text}: yes" in found
 
 
 @pytest.mark.parametrize(
