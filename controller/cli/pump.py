@@ -17,14 +17,12 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from dataclasses import dataclass
 from decimal import Decimal
 
 from controller.bench_pump import Order, motor_time
 from controller.cli.numbers import number
-from controller.cli.outcome import DONE, NotNow, Usage
+from controller.cli.outcome import NotNow, Usage, seen_enough
 from controller.syringe import unlikely
 from firmware_bridge.caps import load_caps
 from firmware_bridge.dialect import Syringe
@@ -91,11 +89,8 @@ def _run(spec: PumpSpec) -> int:
 
     try:
         return asyncio.run(session())
-    except BrokenPipeError:  # whoever read the lines of `watch` has seen enough
-        os.dup2(
-            os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno()
-        )  # or its last flush complains
-        return DONE
+    except BrokenPipeError:  # of the lines of `watch`
+        return seen_enough()
 
 
 # --- checking -----------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from controller.log_format import Kind
-from controller.report.reading import number_in, text_in
+from controller.reading import number_in, text_in
 from controller.report.story import Moment, Story
 from controller.wording import number, unit_text
 

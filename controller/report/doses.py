@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from controller.log_format import Kind
-from controller.report.reading import number_in, text_in
+from controller.reading import number_in, text_in
 from controller.report.story import Moment, Story
 
 OVER = frozenset({"stopped", "completed", "uncertain", "never_started"})

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.alarms import AlarmSpan, highest
 from controller.report.doses import Dose, total_mg, total_ml
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Seal, Story
 from controller.report.tables import facts, section, two_lines
 from controller.wording import number

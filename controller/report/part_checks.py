@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.reading import answerer, text_in, words
 from controller.report import clock
 from controller.report.alarms import MARK, AlarmSpan, look_of
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import answerer, text_in, words
 from controller.report.sentences import asked
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.doses import Amount, Dose, total_mg, total_ml
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
 from controller.wording import quantity

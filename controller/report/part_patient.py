@@ -7,13 +7,13 @@ from itertools import groupby
 
 from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Record
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.drawing import drawn, narrow, wide
 from controller.report.figure import Figure
 from controller.report.head import number_of
 from controller.report.markup import Child, Html, element, together
 from controller.report.plots import limits_of
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, section, table, two_lines
 from controller.wording import quantity, split_unit

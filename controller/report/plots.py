@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from controller.reading import number_in, words
 from controller.report import clock
 from controller.report.alarm_lanes import alarm_lanes
 from controller.report.alarms import AlarmSpan
 from controller.report.figure import Bar, Bars, Curve, Figure, Lane, Limit, Panel
-from controller.report.reading import number_in, words
 from controller.report.scale import rounded
 from controller.report.series import Run, extent, runs
 from controller.report.story import Moment, Story

@@ -10,9 +10,9 @@ from collections.abc import Callable
 
 from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Kind, Record
+from controller.reading import number_in, text_in, words
 from controller.report.alarms import is_acknowledgement
 from controller.report.part_doses import USES
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment
 from controller.wording import number, quantity, unit_text
 

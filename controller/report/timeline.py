@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 
 from controller.log_format import Kind
+from controller.reading import answerer, text_in, words
 from controller.report import clock
 from controller.report.alarms import MARK, is_acknowledgement, look_of
 from controller.report.markup import Html, element
-from controller.report.reading import answerer, text_in, words
 from controller.report.sentences import sentence
 from controller.report.story import Moment, Story
 from controller.report.tables import chip, section

@@ -1,4 +1,4 @@
-"""Values out of a record that may lack them or hold something else: a report is drawn all the same."""
+"""Values out of a record that may lack them or hold something else: what can be told is told all the same."""
 
 from __future__ import annotations
 
