@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from controller.procedure.questions import Answer, Question, Value, answer_to
+from controller.procedure.questions import Answer, Question, answer_to
 from firmware_bridge.clock import speed_of
 
 if TYPE_CHECKING:
@@ -260,8 +260,8 @@ class PromptOperator:
             self._choice = proposed.choice
             return True
         found = [choice for choice in question.choices if word and choice.startswith(word)]
-        if word in found:
-            found = [word]
+        if word in found or question.kind in STANDING_KINDS:  # a slip of one key must end nothing
+            found = [choice for choice in found if choice == word]
         if len(found) != 1:
             which = (
                 f"{word!r} may be {' or '.join(found)}" if found else f"{word!r} is none of them"
@@ -280,7 +280,7 @@ class PromptOperator:
         if not word:
             self._say(f"Enter alone is no answer here; please type {_asked(question, name)}")
             return False
-        if _is_yes_or_no(value):  # elsewhere a "yes" would be read as a 1
+        if value.is_yes_or_no:  # elsewhere a "yes" would be read as a 1
             word = {"yes": "1", "y": "1", "no": "0", "n": "0"}.get(word, word)
             if word not in ("0", "1"):
                 self._say(f"{word!r} is neither yes nor no; please type {_asked(question, name)}")
@@ -338,11 +338,7 @@ def _asked(question: Question, name: str) -> str:
     """The number that is asked for, with its limits and what Enter stands for."""
     value, proposed = question.values[name], _proposal(question)
     given = proposed.values.get(name) if proposed else None
-    if _is_yes_or_no(value):
+    if value.is_yes_or_no:
         return f"{name} (yes / no){'' if given is None else f' [Enter: {YES_NO[bool(given)]}]'}"
     limits = f"({value.min:g} to {value.max:g} {value.unit})"
     return f"{name} {limits}{'' if given is None else f' [Enter: {given:g}]'}"
-
-
-def _is_yes_or_no(value: Value) -> bool:
-    return (value.min, value.max) == (0, 1)

@@ -17,7 +17,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from controller.cli.live import Ended, LiveVisit
-from controller.cli.live_parts import LiveSpec, stretched
+from controller.cli.live_parts import LiveSpec, stretched, unhurried
 from controller.cli.options import add_previous, existing_plan, make_operator
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
@@ -111,15 +111,17 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     _check_speed(arguments.speed, pump)
     mqtt, mqtt_warnings = _mqtt(arguments.mqtt)
-    warnings = (*stretched(arguments.speed), *mqtt_warnings)
+    operator = _operator(arguments.operator, arguments.seed)
+    typed = isinstance(operator, PromptOperator)
+    warnings = (*stretched(arguments.speed, typed=typed), *mqtt_warnings)
     if arguments.speed != 1 and not pump.simulated:
         warnings += ("nothing on the wire proves that the pump runs at the same speed",)
     return LiveSpec(
-        plan=plan,
+        plan=unhurried(plan, arguments.speed) if typed else plan,
         device=device,
         pump=arguments.pump,
         simulated_pump=pump.simulated,
-        operator=_operator(arguments.operator, arguments.seed),
+        operator=operator,
         replay=_vitals(arguments.vitals),
         mqtt=mqtt,
         speed=arguments.speed,

@@ -28,6 +28,7 @@ from firmware_bridge.notice import NOTICE
 
 if TYPE_CHECKING:
     from controller.cli.prompt import PromptOperator
+    from controller.procedure.questions import Question
 
 VITALS = (
     ("hr_bpm", "HR", "bpm"),
@@ -159,6 +160,31 @@ class Screen(Observer):
     # --- the panel ----------------------------------------------------------------------------------
 
     def _panel(self, runner: Runner) -> RenderableType:
+        """The panel, in as many rows as there are: alarms go first, then the middle of a question.
+
+        What must be typed stays in sight.  A question that was cut is said once as a whole above.
+        """
+        panel = self._composed(runner, ALARMS_SHOWN, None)
+        if self._over(panel) and self._prompt is not None:
+            panel = self._composed(runner, 1, None)
+            question = self._prompt.current
+            lines = len(question.text.splitlines()) if question else 0
+            while self._over(panel) and lines > 1:
+                lines -= 1
+                panel = self._composed(runner, 1, lines)
+                self._say_whole(question)
+        return panel
+
+    def _over(self, panel: RenderableType) -> bool:
+        rows = self._console.render_lines(panel, self._console.options, pad=False)
+        return len(rows) > self._console.height
+
+    def _say_whole(self, question: Question | None) -> None:
+        if question is not None and question.id != self._asked:
+            self._asked = question.id
+            self.say(question.text)
+
+    def _composed(self, runner: Runner, alarms_shown: int, lines: int | None) -> RenderableType:
         alarms = runner.alarms.listed()
         parts: list[RenderableType] = [
             self._state(runner),
@@ -171,12 +197,12 @@ class Screen(Observer):
                 f"{' (seen)' if a.acknowledged else ''}  {plain(a.text)} ",
                 STYLE[a.rank] if a.active else "dim",
             )
-            for a in alarms[:ALARMS_SHOWN]
+            for a in alarms[:alarms_shown]
         ]
-        if len(alarms) > ALARMS_SHOWN:
-            parts.append(Text(f" and {len(alarms) - ALARMS_SHOWN} more", "dim"))
+        if len(alarms) > alarms_shown:
+            parts.append(Text(f" and {len(alarms) - alarms_shown} more", "dim"))
         if self._prompt is not None:
-            parts.append(self._question(self._prompt))
+            parts.append(self._question(self._prompt, lines))
         title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"
         return Panel(Group(*parts), title=Text(plain(title)), subtitle=NOTICE, title_align="left")
 
@@ -217,9 +243,20 @@ class Screen(Observer):
         ]
         return Text(f"{'  '.join(cells)}  ({age:.0f} s old)", style="red" if late else "")
 
-    def _question(self, prompt: PromptOperator) -> RenderableType:
+    def _question(self, prompt: PromptOperator, lines: int | None) -> RenderableType:
         question = prompt.current
-        head = question.text if question else ""
+        head = _cut(question.text if question else "", lines)
         return Group(
             Text(plain(head), style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
         )
+
+
+def _cut(text: str, lines: int | None) -> str:
+    """The text, or its first and last lines where there is room for ``lines`` only."""
+    whole = text.splitlines()
+    if lines is None or len(whole) <= lines:
+        return text
+    first, last = (lines + 1) // 2, lines // 2
+    return "\n".join(
+        (*whole[:first], "(the whole question stands above)", *whole[len(whole) - last :])
+    )

@@ -45,6 +45,11 @@ class Value:
     max: float
     needed_for: tuple[str, ...] = ()
 
+    @property
+    def is_yes_or_no(self) -> bool:
+        """Whether it is a word rather than a number: 1 is yes, 0 is no."""
+        return (self.min, self.max) == (0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:

@@ -37,6 +37,14 @@ def _may_show(draft: Draft) -> bool:
     return draft.state in DELIVERING or (draft.state in _AFTERWARDS and given)
 
 
+def due(draft: Draft) -> None:
+    """The interval is over: ask, but about no drug of which nothing was given yet."""
+    if draft.visit.account.any_started:
+        ask(draft)
+    else:
+        draft.start_timer(SIGNS_TIMER, _interval_s(draft))
+
+
 def ask(draft: Draft) -> None:
     """Put the question; the next one follows an interval after this one."""
     visit = draft.visit

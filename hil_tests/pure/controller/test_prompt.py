@@ -438,6 +438,7 @@ def test_stepping_in_twice_is_stepping_in_once_until_it_was_not_taken() -> None:
 def test_only_the_whole_word_steps_in() -> None:
     terminal = Terminal(SUPERVISE, CONFIRM)
     assert terminal.type("hol", "ab") == []
+    assert Terminal(SUPERVISE).type("hol", "ab", "") == []
 
 
 def test_where_nothing_stands_beside_it_such_a_word_answers_the_question() -> None:
