@@ -198,14 +198,20 @@ def _dose_rows(visits: Sequence[Visit]) -> list[Row]:
             ),
         ]
     if rescued:
-        rows.append(
+        rows += [
+            Row(
+                f"{100 * len(rescued) / len(visits):.0f} %",
+                "about 12 % (h)",
+                "design",
+                "anxiety at any time, the infusion included",
+            ),
             Row(
                 f"{fmean(rescued):.1f} mg",
                 f"at most {orders.rescue.total:g}",
                 "design",
                 f"midazolam in {len(rescued)} visits, mean; how far it calms is our choice",
-            )
-        )
+            ),
+        ]
     return rows
 
 
