@@ -73,7 +73,7 @@ class LiveSpec:
                 prompt.typing(text)
                 screen.typed(text)
 
-            prompt.speak_through(screen.say)
+            prompt.speak_through(screen.hint)
             prompt.attach(runner, interactive=os.isatty(sys.stdin.fileno()))
             stdin = sys.stdin.fileno()
             stack.enter_context(Keyboard(loop, prompt.line, typed, stdin, on_end=prompt.ended))

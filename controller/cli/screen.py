@@ -84,6 +84,7 @@ class Screen(Observer):
         self._typed = ""
         self._live: Live | None = None
         self._asked = 0
+        self._hint = (0, "")
 
     @property
     def is_live(self) -> bool:
@@ -108,6 +109,14 @@ class Screen(Observer):
         """One line that stays.  A terminal that has gone shows nothing, and that is all it does."""
         with contextlib.suppress(OSError):
             self._console.print(Text(plain(text), style=style))
+
+    def hint(self, text: str) -> None:
+        """Kind words to whoever types: beside the question they are about, until it is another."""
+        if self._live is None or self._prompt is None:
+            self.say(text)
+            return
+        question = self._prompt.current
+        self._hint = question.id if question else 0, "" if text == self._prompt.wanted else text
 
     def typed(self, text: str) -> None:
         """What stands on the input line."""
@@ -246,9 +255,12 @@ class Screen(Observer):
     def _question(self, prompt: PromptOperator, lines: int | None) -> RenderableType:
         question = prompt.current
         head = _cut(question.text if question else "", lines)
-        return Group(
-            Text(plain(head), style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
-        )
+        parts = [Text(plain(head), style="bold cyan")]
+        about, words = self._hint
+        if words and about == (question.id if question else 0):
+            parts.append(Text(plain(words), style="yellow"))
+        parts.append(Text(f"{prompt.wanted}\n> {plain(self._typed)}_"))
+        return Group(*parts)
 
 
 def _cut(text: str, lines: int | None) -> str:

@@ -38,8 +38,8 @@ def _may_show(draft: Draft) -> bool:
 
 
 def due(draft: Draft) -> None:
-    """The interval is over: ask, but about no drug of which nothing was given yet."""
-    if draft.visit.account.any_started:
+    """The interval is over: ask, but about no drug of which nothing was given yet, nor twice at once."""
+    if draft.visit.account.any_started and draft.visit.question(KIND) is None:
         ask(draft)
     else:
         draft.start_timer(SIGNS_TIMER, _interval_s(draft))

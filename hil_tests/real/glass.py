@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Self
 
 CONTROL = re.compile(r"\x1b\[([0-9;?]*)([A-Za-z])")
-PATIENCE_S = 50.0
+PATIENCE_S = 30.0
 READING_S = 0.6
 """What a person takes to read before typing; more than the half second a question must have stood."""
 
@@ -40,6 +40,11 @@ class Glass:
     def visible(self) -> str:
         """What is on the glass now."""
         return "\n".join("".join(row).rstrip() for row in self._rows[-self._height :])
+
+    @property
+    def read(self) -> str:
+        """The same as running text: whoever reads goes on in the next line, inside the frame."""
+        return re.sub(r"\s*│?\n│?\s*", " ", self.visible)
 
     @property
     def everything(self) -> str:
@@ -144,7 +149,7 @@ class Person:
         while time.perf_counter() < until:
             alive = self.look()
             for pattern in wanted:
-                if re.search(pattern, self.glass.visible):
+                if re.search(pattern, self.glass.visible) or re.search(pattern, self.glass.read):
                     return pattern
             assert alive, f"the program ended before {wanted}:\n{self.glass.everything[-4000:]}"
         raise AssertionError(f"{wanted} did not come:\n{self.glass.visible}")

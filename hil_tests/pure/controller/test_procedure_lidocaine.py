@@ -199,6 +199,14 @@ def test_nobody_is_asked_about_signs_of_a_drug_that_was_not_given_yet(stage: Sta
     assert stage.asked("signs")
 
 
+def test_whoever_is_answering_is_not_asked_again_meanwhile(stage: Stage) -> None:
+    patient = replace(stage.plan.times, signs_answer_s=10_000.0)
+    stage.visit = begin(replace(stage.plan, times=patient))
+    question = to_signs(stage).ask("signs")
+    stage.run(700)
+    assert stage.ask("signs") == question
+
+
 def test_ketamine_is_not_asked_about_signs() -> None:
     stage = Stage().to_infusing()
     stage.run(400)

@@ -20,6 +20,7 @@ from controller.procedure.table import State
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import Snapshot
 from firmware_bridge.notice import NOTICE
+from hil_tests.real.glass import Glass
 from sim.virtual_loop import run_virtual
 
 PLAN = load_plan("ketamine-first-visit")
@@ -170,6 +171,46 @@ def test_a_question_is_shown_on_a_terminal_with_what_is_being_typed() -> None:
     show(screen, lambda _draw: prompt, stop_after_s=60)
     assert "yes / no" in out.text
     assert "> ye?[2J_" in out.text
+
+
+class Small(Terminal):
+    """A terminal on which hardly anything has room."""
+
+    @property
+    def glass(self) -> str:
+        glass = Glass(80, 12)
+        glass.show(self.getvalue().replace("\n", "\r\n"))
+        return glass.visible
+
+
+def test_on_a_small_terminal_what_must_be_typed_and_the_kind_words_stay_in_sight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "12")
+    out, prompt, seen = Small(), PromptOperator(), list[str]()
+    screen = screen_on(out, prompt)
+    prompt.speak_through(screen.hint)
+
+    class Look(Observer):
+        """Types a wrong word once scores are asked for, and looks at the glass."""
+
+        def question_changed(self, runner: Runner) -> None:
+            asked = prompt.current
+            if asked is not None and asked.kind == "baseline_scores" and not seen:
+                runner.loop.call_later(2, prompt.line, "3,5")
+                runner.loop.call_later(3, screen.draw, runner)
+                runner.loop.call_later(4, lambda: seen.append(out.glass))
+            elif asked is not None and asked.kind == "checklist":
+                runner.loop.call_later(1, prompt.line, "yes")
+
+    show(screen, lambda _draw: prompt, stop_after_s=60, others=(Look(),))
+    [glass] = seen
+    assert "'3,5' is not a number" in glass
+    assert "pain_0_10 (0 to 10 points)" in glass
+    assert "> _" in glass
+    assert "(the whole question stands above)" in glass
+    assert "Next: the test bolus is proposed" in out.text
 
 
 def test_an_alarm_is_a_line_when_it_comes_and_when_it_is_over() -> None:
