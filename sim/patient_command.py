@@ -81,13 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _result(arguments: argparse.Namespace) -> dict[str, Any]:
-    weight_kg = parsed_number(arguments.weight_kg, "--weight-kg")
     age_years = parsed_number(arguments.age_years, "--age-years")
     doses = [parsed_dose(text) for text in arguments.dose]
     times_s = parsed_times(arguments.at)
     step_s = _step(arguments.step_s, times_s[-1])
     people = _people(arguments, len(times_s))
     chosen = parameter_set(arguments.drug, arguments.model, age_years=age_years)
+    lightest, heaviest = chosen.weight_kg_from, chosen.weight_kg_to
+    weight_kg = parsed_number(arguments.weight_kg, "--weight-kg", heaviest, lowest=lightest)
     body = chosen.compartments(weight_kg=weight_kg, age_years=age_years)
     plasma, effect = concentrations(body, doses, times_s, step_s=step_s)
     result = {

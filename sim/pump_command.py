@@ -14,7 +14,7 @@ import signal
 import sys
 from pathlib import Path
 
-from firmware_bridge.clock import new_loop
+from firmware_bridge.clock import SPEED_MAX, SPEED_MIN, new_loop
 from firmware_bridge.errors import ConfigurationError, LinkError
 from firmware_bridge.notice import NOTICE
 from sim.devices.new_era import MODELS, NewEraPump
@@ -150,10 +150,16 @@ def _whole(option: str, text: str, high: int) -> int:
 
 
 def _speed(text: str) -> float:
+    """Raises `ConfigurationError`."""
     try:
-        return float(text)
+        speed = float(text)
     except ValueError:
         raise ConfigurationError(f"--speed {text}: it is a number") from None
+    if not SPEED_MIN <= speed <= SPEED_MAX:
+        raise ConfigurationError(
+            f"--speed {text}: must lie between {SPEED_MIN:g} and {SPEED_MAX:g}"
+        )
+    return speed
 
 
 def _host_and_port(text: str) -> tuple[str, int]:

@@ -50,7 +50,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--pump", default="sim:new-era", metavar="URL", help="default sim:new-era")
     parser.add_argument("--device", default="bench-1", metavar="ID", help="default bench-1")
     parser.add_argument(
-        "--operator", default="auto", metavar="prompt|auto|FILE", help="who answers (default: auto)"
+        "--operator",
+        default=None,
+        metavar="prompt|auto|FILE",
+        help="who answers (default: auto for a simulated pump, prompt for one on a hardware port)",
     )
     add_previous(parser)
     parser.add_argument("--vitals", default="sim", metavar="sim|replay:FILE.csv")
@@ -111,7 +114,8 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     _check_speed(arguments.speed, pump)
     mqtt, mqtt_warnings = _mqtt(arguments.mqtt)
-    operator = _operator(arguments.operator, arguments.seed)
+    choice = arguments.operator or ("prompt" if _is_hardware(pump) else "auto")
+    operator = _operator(choice, arguments.seed)
     typed = isinstance(operator, PromptOperator)
     warnings = (*stretched(arguments.speed, typed=typed), *mqtt_warnings)
     if arguments.speed != 1 and not pump.simulated:
@@ -135,8 +139,13 @@ def _check_speed(speed: float, pump: PumpUrl) -> None:
     highest = LEASE_S_MAX / WALL_FLOOR_S
     if not math.isfinite(speed) or not 0.1 <= speed <= highest:
         raise Usage(f"--speed {speed:g}: must be from 0.1 to {highest:g}")
-    if speed != 1 and not pump.simulated and is_hardware(pump.port):
+    if speed != 1 and _is_hardware(pump):
         raise Usage(f"--speed {speed:g}: {pump.port} is hardware, which only runs at 1")
+
+
+def _is_hardware(pump: PumpUrl) -> bool:
+    """Whether a motor may turn: then nobody but a person at the terminal answers unless told so."""
+    return not pump.simulated and is_hardware(pump.port)
 
 
 def _operator(choice: str, seed: int) -> Operator:
