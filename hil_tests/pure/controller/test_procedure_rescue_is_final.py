@@ -20,7 +20,8 @@ from controller.procedure.events import (
 from controller.procedure.table import CLOSED, DELIVERING, TABLE, State, Trigger
 from controller.procedure.visit import Visit, begin
 from controller.replay import replay
-from firmware_bridge.messages import PumpAlarm, PumpState
+from firmware_bridge.messages import Code, Ending, PumpAlarm, PumpState, Result
+from firmware_bridge.quantities import Rate, Volume
 from hil_tests.pure.controller.test_procedure_table import representatives
 from hil_tests.pure.controller.visit_driver import Stage, shipped_plan, snapshot
 
@@ -39,6 +40,14 @@ def anxious_while_held(stage: Stage) -> Stage:
     return stage
 
 
+def anxious_while_the_gate_opens(stage: Stage) -> Stage:
+    """Its answer is still on the way when the patient is anxious."""
+    stage.pump.endings["ArmGate"] = Ending.IN_PROGRESS
+    stage.to_confirm().agree("confirm")
+    stage.answer("supervise", "anxiety")
+    return stage
+
+
 def toxic(stage: Stage) -> Stage:
     stage.to_infusing_at_once().run(300)
     stage.answer("signs", "seizure")
@@ -53,6 +62,7 @@ def toxic_in_the_load(stage: Stage) -> Stage:
 WAYS: list[tuple[str, Callable[[Stage], Stage]]] = [
     ("ketamine-first-visit", anxious),
     ("ketamine-first-visit", anxious_while_held),
+    ("ketamine-first-visit", anxious_while_the_gate_opens),
     ("lidocaine-chronic-pain", toxic),
     ("lidocaine-peri-operative", toxic_in_the_load),
 ]
@@ -91,6 +101,8 @@ def test_whatever_happens_after_a_rescue_nothing_ever_moves_drug_again(
 ) -> None:
     stage = way(Stage(shipped_plan(procedure)))
     assert stage.at(State.RESCUE)
+    gate = [e.command_id for e in stage.effects if isinstance(e, ArmGate)][-1]
+    late = CommandEnded(Result(gate, Ending.DONE, Code.OK, Rate(0), Volume(0)), "ArmGate")
     fresh = [(stage.state, stage.visit, stage.now)]
     known = {kind_of(stage.state, stage.visit)}
     states = set()
@@ -99,7 +111,7 @@ def test_whatever_happens_after_a_rescue_nothing_ever_moves_drug_again(
         states.add(state)
         assert state not in DELIVERING
         assert resume_target(visit)[0] is None
-        for event in filter(tells_more, representatives(visit)):
+        for event in (late, *filter(tells_more, representatives(visit))):
             for at in (now, now + 5_000.0):
                 decision = decide(state, visit, event, at)
                 assert not any(isinstance(e, MOVES_DRUG) for e in decision.effects), event
