@@ -24,6 +24,7 @@ from controller.phase import phase_of
 from controller.procedure.effects import Scalar
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
+from controller.wording import quantity
 from firmware_bridge.notice import NOTICE
 
 if TYPE_CHECKING:
@@ -152,7 +153,8 @@ class Screen(Observer):
 
     def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
         if kind in TOLD and data.get("status") != "running":
-            words = ", ".join(f"{key} {value}" for key, value in data.items() if value != "")
+            told = (quantity(key, value) for key, value in data.items() if value is not None)
+            words = ", ".join(f"{name} {shown}" for name, shown in told if shown)
             self._line(runner, f"{kind}: {words}", "dim")
 
     def question_changed(self, runner: Runner) -> None:

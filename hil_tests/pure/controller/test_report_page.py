@@ -215,7 +215,7 @@ def test_the_checklist_says_what_was_asked() -> None:
         (
             "rescue",
             {"drug": "midazolam", "choice": "given", "number": 2, "midazolam_mg": 1.0},
-            "Midazolam given, dose 2: midazolam 1 mg",
+            "Midazolam given, dose 2: midazolam 1.00 mg",
         ),
         ("prompt", {"text": "watch breathing"}, "Watch breathing"),
         (
@@ -244,7 +244,7 @@ def test_drug_given_by_hand_is_kept_apart_from_what_the_pump_gave() -> None:
         {"drug": "midazolam", "choice": "given", "dose_mg": 1.5, "by": "Dr A"},
     )
     text = Reader(page([state(0, "rescue"), given_by_hand])).text
-    assert "Midazolam given dose 1.5 mg Dr A 0:00:09" in text
+    assert "Midazolam given dose 1.50 mg Dr A 0:00:09" in text
     assert "No dose was ordered." in text
 
 

@@ -75,12 +75,12 @@ def test_a_visit_reads_from_the_notice_to_the_seal() -> None:
         ),
         "0:00:01.500  STATE preparing -> self_test",
         "0:01:01.000  answer: question response, answer dissociation",
-        "0:01:02.000  DOSE ordered: dose 25 mg, over 45 min, rule multiple",
+        "0:01:02.000  DOSE ordered: dose 25.00 mg, over 45 min, rule multiple",
         "0:01:03.000  DOSE programmed: rate 3.33333 mL/h, volume 2.5 mL",
-        "0:46:03.000  DOSE delivered: dose 24.9 mg, volume 2.49 mL",
+        "0:46:03.000  DOSE delivered: dose 24.90 mg, volume 2.49 mL",
         "0:46:04.000  ALARM *** Occlusion (value 452 mmHg, limit 450 mmHg)",
         "0:46:05.000  alarm over: Occlusion",
-        "1:00:00.500  sealed: emergency_stopped: delivered 24.9 mg",
+        "1:00:00.500  sealed: emergency_stopped: delivered 24.90 mg",
     ]
 
 
@@ -109,6 +109,8 @@ def test_a_recovery_names_what_was_kept() -> None:
     ("key", "value", "shown"),
     [
         ("rate_ml_h", 26.7, "rate 26.7 mL/h"),
+        ("dose_mg", 10, "dose 10.00 mg"),
+        ("dose_mg", 8.3251, "dose 8.3251 mg"),
         ("dose_rate_mg_min", 0.445, "dose rate 0.445 mg/min"),
         ("conc_mg_ml", 10.0, "conc 10 mg/mL"),
         ("plasma_ng_ml", 81.234567, "plasma 81.2346 ng/mL"),
