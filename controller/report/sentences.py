@@ -116,6 +116,10 @@ def _bridge(moment: Moment) -> str:
     )
 
 
+def _bridge_log(moment: Moment) -> str:
+    return f"Bridge: {text_in(moment.record, 'line').removeprefix('bridge: ')}"
+
+
 def _pump(moment: Moment) -> str:
     return f"The pump says it is {text_in(moment.record, 'firmware') or 'nameless'}"
 
@@ -225,6 +229,7 @@ _SENTENCES: dict[str, Callable[[Moment], str]] = {
     "aborting": _aborting,
     "arithmetic": _line,
     "bridge": _bridge,
+    "bridge_log": _bridge_log,
     "checklist": _checklist,
     "confirmed": _confirmed,
     "finished": _finished,

@@ -125,7 +125,7 @@ def _who(moment: Moment) -> tuple[str, str]:
         )
     if moment.kind == Kind.DOSE and moment.record.get("what") in {"programmed", "delivered"}:
         return "pump", "pump"
-    if moment.kind in {"stop", "bridge", "pump", "intent"}:
+    if moment.kind in {"stop", "bridge", "bridge_log", "pump", "intent"}:
         return "pump", "pump"
     by = answerer(moment.record)
     return (by, "person") if by else ("program", "program")

@@ -73,7 +73,7 @@ def report() -> str:
             for t in range(0, 80, 8)
         ]
     for number, priority in enumerate(("high", "medium", "low", "high", "low", "high")):
-        about = {"alarm": f"a{number}", "priority": priority, "text": f"alarm {number}"}
+        about = {"alarm": f"a{number}", "priority": priority, "text": f"alarm {number} " * 9}
         held.append(alarm(850.0 + 200 * number, active=True, **about))
         held.append(alarm(2_300.0 + 300 * number, active=False, **about))
     return page(sorted([*FIRST_VISIT, *held, SEAL], key=lambda entry: entry[0]))
@@ -86,7 +86,7 @@ def browser(*arguments: str, profile: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("width", "picture"), [(390, "narrow"), (1400, "wide")])
+@pytest.mark.parametrize(("width", "picture"), [(390, "narrow"), (740, "narrow"), (1000, "wide"), (1400, "wide")])
 def test_the_page_fits_its_window_with_letters_that_can_be_read(
     width: int, picture: str, report: str, tmp_path: Path
 ) -> None:

@@ -224,6 +224,7 @@ def test_the_checklist_says_what_was_asked() -> None:
             "A new controller took over: 12 records of the log believed, 7 damaged bytes kept",
         ),
         ("interrupted", {"state": "test_bolus"}, "Interrupted while test bolus"),
+        ("bridge_log", {"line": "bridge: stop: disarmed"}, "pump Bridge: stop: disarmed"),
         ("not_confirmed", {"reason": "expired"}, "Not confirmed: expired"),
         ("aborting", {"reason": "no escort"}, "Given up: no escort"),
         (
