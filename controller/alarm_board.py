@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from controller.alarms import ALARMS, Priority
-from controller.procedure.effects import AcknowledgeAlarm, ClearAlarm, RaiseAlarm
+from controller.procedure.effects import AcknowledgeAlarm, ClearAlarm, RaiseAlarm, Scalar
 
 RANK = {Priority.LOW: 1, Priority.MEDIUM: 2, Priority.HIGH: 3}
 
@@ -60,6 +60,25 @@ class Alarm:
     def inactivation(self) -> str:
         """enabled, or acknowledged."""
         return "acknowledged" if self.acknowledged else "enabled"
+
+    def record(self) -> dict[str, Scalar]:
+        """The alarm as the session log has it; what is not known is left out."""
+        data: dict[str, Scalar] = {
+            "alarm": self.id,
+            "priority": self.priority.value,
+            "active": self.active,
+            "state": self.state,
+            "phase": self.phase,
+            "inactivation": self.inactivation,
+            "text": self.text,
+            "action": ALARMS[self.id].action,
+        }
+        if self.by:
+            data["by"] = self.by
+        for key, number in (("value", self.value), ("limit", self.limit)):
+            if number is not None:
+                data |= {key: number, "unit": self.unit}
+        return data
 
 
 class AlarmBoard:

@@ -147,7 +147,7 @@ _ROWS = (
         _TOLD,
         "MDC_EVT_TIMEOUT",
     ),
-    AlarmRow("recovery_too_long", _ADVICE, _M, _LATCHES, "Not fit for discharge", "the visit ends"),
+    AlarmRow("recovery_too_long", _ADVICE, _M, _LATCHES, "Not fit for discharge", _TOLD),
 )
 
 ALARMS: Mapping[str, AlarmRow] = MappingProxyType({row.id: row for row in _ROWS})

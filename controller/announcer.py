@@ -32,11 +32,14 @@ from controller.telemetry_views import (
 from firmware_bridge.messages import PumpAlarm, PumpState, Snapshot
 from firmware_bridge.quantities import Rate
 
+DIAG_S = 5.0
+"""Between two messages about the health of links and queues, while pump or monitor are heard."""
+
 STATE_NUMBER = {state: number for number, state in enumerate(State)}
 
 
 class Announcer(Observer):
-    """Publishes pump, vitals, model, session and alarms of one visit."""
+    """Publishes pump, vitals, model, session, alarms and the health of the links of one visit."""
 
     def __init__(
         self,
@@ -59,6 +62,7 @@ class Announcer(Observer):
         self._alarms: dict[str, AlarmView] = {}
         self._pump_sample: tuple[Snapshot, Account, PumpSample] | None = None
         self._met = False
+        self._diag_at = float("-inf")
 
     def state_changed(self, runner: Runner, previous: State) -> None:
         self.session(runner)
@@ -85,6 +89,24 @@ class Announcer(Observer):
             self.introduce(runner)
             self.session(runner)  # retained: whoever comes before the first change of state sees it
         self._tell_pump(runner, snapshot, self._stamp())
+        self._tell_health(runner)
+
+    def _tell_health(self, runner: Runner) -> None:
+        """How old the pump's data are, how much waits, and what was lost on the way to dashboards."""
+        now = runner.loop.time()
+        if now < self._diag_at + DIAG_S:
+            return
+        self._diag_at = now
+        values: dict[str, int] = {
+            "queue_n": runner.backlog,
+            "dropped_n": self._publisher.dropped,
+        }
+        snapshot = runner.hand.snapshot
+        if snapshot is not None:
+            values["link_ok"] = int(PumpAlarm.LINK_LOST not in snapshot.alarms)
+            values["pump_age_ms"] = snapshot.age.ms
+        stamp, eseq = self._stamp(), runner.log.last_seq
+        self._publisher.publish(self._telemetry.diag(stamp, eseq, values))
 
     def _tell_pump(self, runner: Runner, snapshot: Snapshot, stamp: Stamp) -> None:
         """The sample is made anew only where it may have become another one."""
@@ -117,6 +139,7 @@ class Announcer(Observer):
         if snapshot is not None and snapshot.state is not PumpState.RUNNING:
             # While the pump delivers, its own reports set the pace; at rest this keeps it at 1 Hz.
             self._tell_pump(runner, snapshot, stamp)
+        self._tell_health(runner)
 
     def alarm_changed(self, runner: Runner, alarm: Alarm) -> None:
         view = alarm_view(alarm, runner.log.last_seq)

@@ -2,7 +2,7 @@
 
 Of its own, because the controller's loop may run scaled or be blocked, and neither may break the
 keep-alive nor stop a remote stop from being heard.  The hand-over holds the latest sample of each
-topic, the last value of each retained state, a few answers, and a wake-up flag: nothing that grows.
+topic, the last value of each retained state (two where the last one takes it away), a few answers, and a wake-up flag: nothing that grows.
 Events are read from the session log, so the log is the queue.
 
 Asks for MQTT 5 and is content with 3.1.1, on which everything that has a meaning works.  Not
@@ -18,6 +18,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from controller import cursor_file
 from controller.broker import HOST, EmbeddedBroker
@@ -42,6 +43,8 @@ from controller.publisher import (
     obey,
 )
 from controller.telemetry import Message, Telemetry, read_estop
+
+T = TypeVar("T")
 
 SPACING_S = 0.05
 """Wall seconds between two rounds of sending: in scaled time the latest of many samples is enough."""
@@ -83,7 +86,7 @@ class MqttPublisher:
         self._cursor_path = cursor_path
         self._lock = threading.Lock()  # held for a few instructions, never over anything that waits
         self._states: dict[str, Message] = {}
-        self._unsent: dict[str, Message] = {}
+        self._unsent: dict[str, list[Message]] = {}
         self._samples: dict[str, Message] = {}
         self._answers: deque[Message] = deque(maxlen=ANSWERS_MAX)
         self._replies: dict[str, ReplyTo] = {}
@@ -121,14 +124,20 @@ class MqttPublisher:
     def publish(self, message: Message) -> None:
         with self._lock:
             if message.retain:
-                self._states[message.topic] = message
-                self._unsent[message.topic] = message
+                self._keep(message)
             elif message.qos:
                 self._answers.append(message)
             else:
                 self.dropped += message.topic in self._samples
                 self._samples[message.topic] = message
         self._nudge()
+
+    def _keep(self, message: Message) -> None:
+        """The latest state of a topic; one that takes it away does not hide what was never sent."""
+        waiting = self._unsent.get(message.topic, [])
+        shown = waiting[:1] if waiting and waiting[0].payload and not message.payload else []
+        self._unsent[message.topic] = [*shown, message]
+        self._states[message.topic] = message
 
     def log_advanced(self) -> None:
         self._nudge()
@@ -269,7 +278,8 @@ class MqttPublisher:
         """Who comes late, or has seen us go, knows everything that stands."""
         await connection.send(self._telemetry.availability(online=True))
         with self._lock:
-            states = list(self._states.values())
+            standing = {topic: [message] for topic, message in self._states.items()}
+            states = [message for both in (standing | self._unsent).values() for message in both]
             self._unsent.clear()
             self.dropped += len(self._samples)  # by now they show a moment that is long past
             self._samples.clear()
@@ -309,14 +319,15 @@ class MqttPublisher:
             except ConnectionLost:
                 self._answers.appendleft(message)
                 raise
-        while (state := self._take(self._unsent)) is not None:
-            await self._send_state(connection, state)
+        while (states := self._take(self._unsent)) is not None:
+            for state in states:
+                await self._send_state(connection, state)
         more = await self._send_events(connection)
         while (sample := self._take(self._samples)) is not None:
             await connection.send(sample)
         return more
 
-    def _take(self, waiting: dict[str, Message]) -> Message | None:
+    def _take(self, waiting: dict[str, T]) -> T | None:
         with self._lock:
             return waiting.pop(next(iter(waiting))) if waiting else None
 

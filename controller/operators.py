@@ -21,6 +21,7 @@ from controller.procedure.table import WATCHED, State
 RESPONSES = ("anxiety", "analgesia", "dissociation", "nothing")
 INTERVENTIONS = ("hold", "estop", "anxiety", "toxicity", "abort")
 HELD = ("resume", "recover", "anxiety", "toxicity", "abort")
+HANDED_OVER = ("abort",)
 RESCUES = ("given", "declined", "enough")
 RESCUE_AMOUNTS = ("midazolam_mg", "lipid_ml")
 NO_SIGN = "none"
@@ -95,6 +96,8 @@ class ScriptedOperator:
     ) -> tuple[float, Answer] | None:
         """The answer the script, or the rule for what it leaves out, gives to this question."""
         match question.kind:
+            case "checklist":
+                return THINKING_S, answer_to(question, "yes")
             case "confirm":
                 return self._confirm(question)
             case "response":
@@ -251,6 +254,8 @@ def _actions(table: dict[str, object]) -> tuple[str, ...]:
         return HELD
     if state == State.RESCUE.value:
         return RESCUES
+    if state == State.RECOVERING.value:
+        return HANDED_OVER
     return INTERVENTIONS if state in {s.value for s in WATCHED} else ()
 
 

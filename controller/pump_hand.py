@@ -12,11 +12,11 @@ import contextlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from itertools import count
-from typing import TYPE_CHECKING
 
 from controller.bridge_link import BridgeLink
 from controller.procedure import effects as do
 from controller.procedure import events as told
+from controller.runner_face import RunnerFace
 from controller.self_test import SelfTest
 from firmware_bridge import messages as msg
 from firmware_bridge.clock import speed_of
@@ -31,9 +31,6 @@ from firmware_bridge.protocols.pumplink_host import (
 )
 from firmware_bridge.quantities import Duration, Rate, Volume
 from firmware_bridge.transports.base import Transport
-
-if TYPE_CHECKING:
-    from controller.runner import Runner
 
 LATCHED = "the stop latch is set"
 MS = 0.001  # ages are in whole milliseconds, rounded down
@@ -76,7 +73,7 @@ class PumpHand:
         self._open_bridge = open_bridge
         self._new_session = new_session
         self._self_test = self_test
-        self._runner: Runner
+        self._runner: RunnerFace
         self._loop: asyncio.AbstractEventLoop
         self._link: BridgeLink | None = None
         self._up = False
@@ -92,7 +89,7 @@ class PumpHand:
 
     # --- opening and closing ------------------------------------------------------------------------
 
-    def attach(self, runner: Runner) -> None:
+    def attach(self, runner: RunnerFace) -> None:
         """Take the runner whose effects come here and whose queue hears the news."""
         self._runner = runner
         self._loop = runner.loop

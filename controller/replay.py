@@ -1,7 +1,7 @@
 """From a session log back to where the visit stood: last state and dose account.
 
 Used to recover after a crash and to show a log.  Folds the records of kind ``state``, ``checklist``,
-``dose``, ``hold``, ``interrupted``, ``response``, ``signs``, ``rescue``, ``infusion_dose`` and
+``baseline``, ``dose``, ``hold``, ``interrupted``, ``response``, ``signs``, ``rescue``, ``infusion_dose`` and
 ``finished`` that `decide` writes, and ``identity`` of the self-test; every other kind is passed over.
 Not answerable for the integrity of the log (`log_format`).
 """
@@ -19,6 +19,9 @@ Record = Mapping[str, object]
 
 ENDING = frozenset({"anxiety", "toxicity"})
 """Responses after which the drug is over for the visit."""
+
+SCORES = ("pain_0_10", "mood_0_10")
+"""What is asked before any drug, to be compared with in recovery."""
 
 _STATUS = {
     "ordered": Status.ORDERED,
@@ -48,6 +51,7 @@ class Replayed:
     rescue_doses: int = 0
     rescue_total: float = 0.0
     sign: str = ""
+    baseline: Mapping[str, float] | None = None
 
     @property
     def recovered(self) -> Recovered:
@@ -64,6 +68,7 @@ class Replayed:
             rescue_doses=self.rescue_doses,
             rescue_total=self.rescue_total,
             sign=self.sign,
+            baseline=self.baseline,
             next_id=max((d.id for d in self.deliveries), default=0) + 1,
         )
 
@@ -85,6 +90,8 @@ def _fold(now: Replayed, record: Record) -> Replayed:
             return _state(now, State(str(record["to"])))
         case "checklist":
             return replace(now, checked=now.checked + (record["choice"] == "yes"))
+        case "baseline":
+            return replace(now, baseline={key: float(_number(record, key)) for key in SCORES})
         case "identity":
             return _identity(now, str(record["pump"]))
         case "dose":

@@ -12,14 +12,13 @@ before anything else happens, from any thread or signal handler; the book-keepin
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextvars import Context
 from typing import Any, Protocol
 
 from controller.alarm_board import Alarm, AlarmBoard
-from controller.alarms import ALARMS
 from controller.event_log import EventLog
+from controller.event_queue import EventQueue
 from controller.outbox import Outbox
 from controller.procedure import effects as do
 from controller.procedure import events as told
@@ -38,9 +37,6 @@ ESTOP = "estop"
 
 ODD_STOP = "remote_stop_odd"
 """The alarm for a remote stop that was left behind by somebody, or whose body makes no sense."""
-
-DRAIN_MAX = 64
-"""Events taken per turn of the loop, so that a flood of them cannot starve timers and I/O."""
 
 LATCHED_STATES = frozenset({State.EMERGENCY_STOPPED, State.FAULT})
 
@@ -139,8 +135,14 @@ class Runner:
         self.finished: asyncio.Future[do.Outcome] = self.loop.create_future()
         self.wall_ms = wall_ms
         self._timers = Timers(self.loop, lambda name: self.post(told.TimerFired(name)))
-        self._events: deque[told.Event] = deque()
-        self._draining = False
+        self._events = EventQueue(
+            self.loop,
+            self._take,
+            # nothing is decided between a stop and its books, which go on from there
+            waits=lambda: self._stopped and not self._stop_told,
+            over=self.finished.done,
+            caught_up=hand.consumer_is_idle,
+        )
         self._deciding = False
         self._stopped = False
         self._stop_told = False
@@ -168,10 +170,7 @@ class Runner:
 
     def post(self, event: told.Event) -> None:
         """Queue an event.  From the loop's own thread only."""
-        if self.finished.done():
-            return
-        self._events.append(event)
-        self._go_on()
+        self._events.put(event)
 
     def stop_now(self, by: str) -> None:
         """Emergency stop, from the loop's own thread: latch, write STOP, and only then keep books.
@@ -267,24 +266,6 @@ class Runner:
 
     # --- the one consumer ---------------------------------------------------------------------------
 
-    def _drain(self) -> None:
-        self._draining = False
-        for _ in range(DRAIN_MAX):
-            if not self._events or self.finished.done():
-                break
-            if self._stopped and not self._stop_told:
-                return  # nothing is decided between a stop and its books, which go on from here
-            self._take(self._events.popleft())
-        self._go_on()
-        if not self._events:
-            self.hand.consumer_is_idle()
-
-    def _go_on(self) -> None:
-        """Whatever waits is taken in the next turn of the loop."""
-        if self._events and not self._draining and not self.finished.done():
-            self._draining = True
-            self.loop.call_soon(self._drain)
-
     @property
     def backlog(self) -> int:
         """How many events wait; the lease is renewed only by a consumer that has caught up."""
@@ -351,8 +332,7 @@ class Runner:
             self.warnings.append(why)
             self._finish(self._latched_outcome())
             return
-        self._events.appendleft(told.Failed(why))
-        self._go_on()
+        self._events.put_first(told.Failed(why))
 
     def _latched_outcome(self) -> do.Outcome:
         failed = self.machine.state is State.FAULT or not self._stopped
@@ -372,7 +352,7 @@ class Runner:
             self._take(told.EmergencyStopRequested(by))
         finally:
             self.hand.repeat_stop_until_confirmed()
-            self._go_on()
+            self._events.go_on()
 
     def _stand_down(self) -> None:
         """Nothing that was under way or waiting goes on, but what belongs to stopping and recording."""
@@ -380,9 +360,7 @@ class Runner:
         self.outbox.void_all("emergency stop")
         for task in self._tasks:
             task.cancel()  # not awaited: whether they obey does not matter any more
-        kept = [event for event in self._events if isinstance(event, SETTLE_EVENTS)]
-        self._events.clear()
-        self._events.extend(kept)
+        self._events.keep_only(SETTLE_EVENTS)
         problem = self.latch.save()
         if problem:
             self.record("latch_not_written", {"why": problem})
@@ -463,23 +441,7 @@ class Runner:
                     )
 
     def _alarm(self, alarm: Alarm) -> None:
-        data: dict[str, do.Scalar] = {
-            "alarm": alarm.id,
-            "priority": alarm.priority.value,
-            "active": alarm.active,
-            "state": alarm.state,
-            "phase": alarm.phase,
-            "inactivation": alarm.inactivation,
-            "text": alarm.text,
-            "action": ALARMS[alarm.id].action,
-        }
-        if alarm.by:
-            data["by"] = alarm.by
-        if alarm.value is not None:
-            data |= {"value": alarm.value, "unit": alarm.unit}
-        if alarm.limit is not None:
-            data |= {"limit": alarm.limit, "unit": alarm.unit}
-        self.record("alarm", data)
+        self.record("alarm", alarm.record())
         self._tell(lambda observer: observer.alarm_changed(self, alarm))
 
     def _finish(self, outcome: do.Outcome) -> None:

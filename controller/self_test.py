@@ -7,15 +7,12 @@ is looked at here.  No motor step happens.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from controller.library import LibraryError
+from controller.runner_face import RunnerFace
 from firmware_bridge.declaration import undeclared
 from firmware_bridge.lacking import NEEDED_BY_PROCEDURES
 from firmware_bridge.messages import Capability, HelloAck
-
-if TYPE_CHECKING:
-    from controller.runner import Runner
 
 NEEDED = NEEDED_BY_PROCEDURES
 PLAUSIBLE = {
@@ -54,12 +51,12 @@ class SelfTest:
         self._library_now = library_now
         self._data_age_s_max = data_age_s_max
 
-    def begin(self, runner: Runner) -> None:
+    def begin(self, runner: RunnerFace) -> None:
         """The test was asked for; the dead-man proof is on its way."""
         runner.record("self_test", {"step": "dead-man proof, motor stopped"})
 
     def finish(
-        self, runner: Runner, identity: HelloAck | None, *, dead_man: tuple[bool, str]
+        self, runner: RunnerFace, identity: HelloAck | None, *, dead_man: tuple[bool, str]
     ) -> tuple[bool, tuple[str, ...]]:
         """Whether everything holds, and every finding in one sentence each."""
         if identity is not None:
@@ -101,7 +98,7 @@ class SelfTest:
             return False, "drug library: not the one that the plan was checked against"
         return True, f"drug library sha256 {now[:16]}"
 
-    def _sensors(self, runner: Runner) -> tuple[bool, str]:
+    def _sensors(self, runner: RunnerFace) -> tuple[bool, str]:
         seen = runner.visit.vitals
         if seen.heard_at is None or runner.loop.time() - seen.heard_at > self._data_age_s_max:
             return False, "sensors: no recent sample"

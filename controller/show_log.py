@@ -1,4 +1,4 @@
-"""A session log as people read it: one line a record, the time since the start in front.
+"""A session log as people read it: one line a record, the time of the visit in front.
 
 Keys carry their unit, so every value is shown with it.  Text from devices and people is shown with its
 control characters spelt out: a log must not be able to drive a terminal.  Not answerable for whether
@@ -13,15 +13,21 @@ import msgspec
 
 from controller.log_format import RESERVED, Kind, Record
 from controller.plain_text import spelt_out
-from controller.wording import quantity
+from controller.visit_clock import timed
+from controller.wording import quantity, unit_text
 from firmware_bridge.notice import NOTICE
 
 _HIDDEN = frozenset((*RESERVED, "notice"))
 
 
-def as_text(records: Iterable[Record], *, samples: bool = False) -> str:
-    """The whole log as lines, the notice first; samples only when asked for."""
-    return "".join(f"{line}\n" for line in _lines(records, samples=samples))
+def as_text(records: Iterable[Record], *, samples: bool = False, everything: bool = False) -> str:
+    """The log as lines, the notice first.
+
+    Samples come only when asked for, and so do the counts of a dose that is still running; ``everything``
+    asks for both.
+    """
+    shown = _shown(samples=samples or everything, counts=everything)
+    return "".join(f"{line}\n" for line in _lines(records, shown))
 
 
 def as_line(record: Record) -> str:
@@ -36,15 +42,25 @@ def as_json_lines(records: Iterable[Record], *, samples: bool = True) -> Iterato
             yield _ENCODE(record).decode("utf-8")
 
 
-def _lines(records: Iterable[Record], *, samples: bool) -> Iterator[str]:
+def _shown(*, samples: bool, counts: bool) -> Callable[[Record], bool]:
+    """Whether a record is worth a line."""
+
+    def worth(record: Record) -> bool:
+        if record["kind"] == Kind.SAMPLE:
+            return samples
+        running = record["kind"] == Kind.DOSE and record.get("status") == "running"
+        return counts or not (running and record.get("what") == "delivered")
+
+    return worth
+
+
+def _lines(records: Iterable[Record], shown: Callable[[Record], bool]) -> Iterator[str]:
     yield NOTICE
-    began: int | None = None
     last: Record | None = None
-    for record in records:
-        began = int(record["ts"]) if began is None else began
+    for at_s, record in timed(records):
         last = record
-        if samples or record["kind"] != Kind.SAMPLE:
-            yield f"{_elapsed(int(record['ts']) - began)}  {_sentence(record)}"
+        if shown(record):
+            yield f"{_elapsed(at_s)}  {_sentence(record)}"
     if last is not None and last["kind"] != Kind.FOOTER:
         yield "(no footer: this session was not ended, or its log is still being written)"
 
@@ -88,7 +104,7 @@ def _dose(record: Record) -> str:
 def _alarm(record: Record) -> str:
     """What it says, how urgent it is while it stands, and the value that raised it."""
     name = _value(record, "text" if record.get("text") else "alarm")
-    unit = f" {_value(record, 'unit')}" if "unit" in record else ""
+    unit = f" {unit_text(_value(record, 'unit'))}" if "unit" in record else ""
     found = ", ".join(f"{key} {_value(record, key)}{unit}" for key in _MEASURED if key in record)
     detail = f" ({found})" if found else ""
     if record.get("active") is False:
@@ -121,13 +137,12 @@ def _value(record: Record, key: str) -> str:
     return spelt_out(value) if isinstance(value, str) else quantity(key, value)[1]
 
 
-def _elapsed(ms: int) -> str:
-    """Hours, minutes and seconds since the first record; the label's clock may have been set back."""
-    sign = "-" if ms < 0 else ""
-    seconds, thousandths = divmod(abs(ms), 1000)
+def _elapsed(at_s: float) -> str:
+    """Hours, minutes and seconds since the first record."""
+    seconds, thousandths = divmod(round(at_s * 1000), 1000)
     minutes, seconds = divmod(seconds, 60)
     hours, minutes = divmod(minutes, 60)
-    return f"{sign}{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}"
+    return f"{hours}:{minutes:02d}:{seconds:02d}.{thousandths:03d}"
 
 
 _ENCODE = msgspec.json.Encoder().encode

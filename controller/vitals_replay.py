@@ -62,7 +62,11 @@ def read_recording(path: Path) -> Recording:
             for number, row in enumerate(csv.reader(text.splitlines()), start=1)
             if row and not row[0].lstrip().startswith("#")
         ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
+    except OSError as error:
+        raise RecordingError(f"{path}: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise RecordingError(f"{path}: is not text in UTF-8") from error
+    except csv.Error as error:
         raise RecordingError(f"{path}: {error}") from error
     if not rows or tuple(cell.strip() for cell in rows[0][1]) != COLUMNS:
         raise RecordingError(f"{path}: the header must be {','.join(COLUMNS)}")

@@ -1,6 +1,7 @@
 """How values are worded for people: the unit beside the number, nothing hidden in a text.
 
-Keys carry their unit, so every value can be shown with it.
+Keys carry their unit, so every value can be shown with it.  One rule for doses, wherever they are told:
+milligrams have two decimals at least, as in the report.
 """
 
 from __future__ import annotations
@@ -46,14 +47,27 @@ def split_unit(key: str) -> tuple[str, str]:
     return key.replace("_", " "), ""
 
 
+def unit_text(unit: str) -> str:
+    """A unit as it stands in a key, as people write it: ``pct`` is "%"; any other text as it is."""
+    return split_unit(f"_{unit}")[1] or unit
+
+
 def quantity(key: str, value: Scalar) -> tuple[str, str]:
     """The name in words and the value with its unit."""
     if isinstance(value, bool):
         return key.replace("_", " "), "yes" if value else "no"
     if isinstance(value, int | float):
         name, unit = split_unit(key)
-        return name, f"{number(value)} {unit}" if unit else number(value)
+        text = dose_text(value) if unit == "mg" else number(value)
+        return name, f"{text} {unit}" if unit else text
     return key.replace("_", " "), spelt_out(value)
+
+
+def dose_text(value: float) -> str:
+    """Milligrams: two decimals, and more where the value has them."""
+    text = number(float(value))
+    decimals = len(text.partition(".")[2])
+    return text if decimals >= 2 or "e" in text else f"{value:.2f}"
 
 
 def number(value: float) -> str:

@@ -12,7 +12,6 @@ All methods belong to the loop's thread but `PumpKeeper.write_stop_frame`.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 from firmware_bridge.caps import Caps
@@ -22,16 +21,14 @@ from firmware_bridge.dialect import Frame, HostDialect, Program, Reading, T
 from firmware_bridge.errors import BridgeError, Disconnected, LinkError, PortGone
 from firmware_bridge.gate import Closed
 from firmware_bridge.latch import Latch
-from firmware_bridge.messages import Bolus, Code, PumpAlarm, Resume, Run, SelfTest
-from firmware_bridge.orders import Order, Orders, refused
+from firmware_bridge.messages import Bolus, PumpAlarm, Resume, Run, SelfTest
+from firmware_bridge.order_queue import OrderQueue
+from firmware_bridge.orders import Order, Orders
 from firmware_bridge.pump_port import OpenPort, PumpPort
 from firmware_bridge.quantities import Duration
 from firmware_bridge.reporter import Reporter
 from firmware_bridge.supervision import READING_OLD_S, Finding, Supervision
 from firmware_bridge.upstream import Upstream
-
-ORDERS_WAITING_MAX = 16
-"""More orders than a controller that awaits its answers ever has open."""
 
 STOP_REPEAT_S = 0.1
 """Between two stop programs that both failed; within one, the dialect keeps its own time."""
@@ -85,7 +82,7 @@ class PumpKeeper:
         self._speed = speed_of(loop)
         self._ending = False
         self._give_up_at = float("inf")
-        self._waiting: deque[tuple[Order, float]] = deque()
+        self._waiting = OrderQueue(upstream, loop.time)
         self._read_wanted = False
         self._ordered = False
         self._taut = False
@@ -154,7 +151,7 @@ class PumpKeeper:
             self._give_up_at = self._loop.time()  # in vain, as soon as nobody asks for it
 
     async def _next_order(self) -> None:
-        order, arrived = self._waiting.popleft()
+        order, arrived = self._waiting.take()
         self._ordered = True
         self._taut = self._taut or isinstance(order, ARMS_DEAD_MAN)
         try:
@@ -258,9 +255,7 @@ class PumpKeeper:
         if not self.stopping:
             self.stopping = True
             self._expect_confirmation()
-        while self._waiting:
-            order, _ = self._waiting.popleft()
-            self._upstream.answer(refused(order, Code.WRONG_STATE, "a stop came first"))
+        self._waiting.refuse_all("a stop came first")
         self.reporter.snapshots()
 
     def _expect_confirmation(self) -> None:
@@ -440,12 +435,8 @@ class PumpKeeper:
         """``order`` will be carried out in its turn, or is refused at once."""
         if self.stopping:
             reason = "a stop is under way" if self.port.is_open else "the port is lost"
-            self._upstream.answer(refused(order, Code.WRONG_STATE, reason))
-        elif len(self._waiting) >= ORDERS_WAITING_MAX:
-            reason = f"{ORDERS_WAITING_MAX} orders are waiting already"
-            self._upstream.answer(refused(order, Code.WRONG_STATE, reason))
-        else:
-            self._waiting.append((order, self._loop.time()))
+            self._waiting.refuse(order, reason)
+        elif self._waiting.put(order):
             self.reporter.under_way(order.command_id)
             self._wake.set()
 

@@ -84,15 +84,24 @@ class FileLatch:
             self._reason = reason
 
     def save(self) -> str | None:
-        """Write and sync file and folder.  The file is created first, so a full disk still latches."""
+        """Write and sync file and folder.  The file is created first, so a full disk still latches.
+
+        Controller and bridge latch for one stop, each with its own words: the first cause that stands
+        in the file stays there.
+        """
         if self._reason is None:
             return None
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            handle = os.open(self._path, os.O_WRONLY | os.O_CREAT, 0o600)
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
             try:
-                os.ftruncate(handle, 0)
-                os.write(handle, f"{self._reason}\n".encode())
+                first = os.read(handle, _READ_MAX).decode("utf-8", "replace").strip()
+                if first:
+                    self._reason = first
+                else:
+                    os.ftruncate(handle, 0)
+                    os.lseek(handle, 0, os.SEEK_SET)
+                    os.write(handle, f"{self._reason}\n".encode())
                 os.fsync(handle)
             finally:
                 os.close(handle)

@@ -178,6 +178,14 @@ SCENES = (
         path="infusing recovering rescue recovering",
     ),
     Scene(
+        "not fit for discharge, handed over",
+        KETAMINE,
+        USEFUL + says("recovering", 15_000, action="abort"),
+        ((State.RECOVERING, 600.0, shows(hr_bpm=160.0)),),
+        ("recovery_too_long", "vitals_hr_bpm"),
+        path="recovering aborted",
+    ),
+    Scene(
         "load held, infusion given",
         PERI,
         says("loading", 100, action="hold") + says("holding", 120, action="resume"),

@@ -11,7 +11,8 @@ Each kind is switched on and off by name and is off until then.  All chance come
 `electrosurgery`     bursts in which the pulse is nonsense
 `double_counting`    T waves are counted: twice the pulse
 `motion`             bouts in which saturation is noisy and low
-`cuff_failure`       every attempt of the cuff fails, and the one repeated attempt too
+`low_perfusion`      bouts in which the finger has too little blood: saturation is invalid
+`cuff_failure`       the arm moves or has too little blood: attempts of the cuff fail, repeated ones too
 `cuff_on_spo2_arm`   saturation is invalid while the cuff presses
 `mouth_breathing`    EtCO2 is diluted
 `flat_lined`         all values stay as they are while time goes on
@@ -39,6 +40,7 @@ KINDS = (
     "electrosurgery",
     "double_counting",
     "motion",
+    "low_perfusion",
     "cuff_failure",
     "cuff_on_spo2_arm",
     "mouth_breathing",
@@ -69,6 +71,7 @@ class Artefacts:
         self._count = 0
         self._motion = _Bouts(figures.motion, self._uniform)
         self._burst = _Bouts(figures.electrosurgery, self._uniform)
+        self._cold = _Bouts(figures.low_perfusion, self._uniform)
 
     @property
     def on(self) -> frozenset[str]:
@@ -94,6 +97,10 @@ class Artefacts:
         if "motion" in self._on and self._motion.going_on(now):
             return max(0.0, spo2_pct - self._uniform(*self._figures.motion.size))
         return spo2_pct
+
+    def pulseless(self, now: float) -> bool:
+        """Whether the oximeter finds no pulse at the finger in this second."""
+        return "low_perfusion" in self._on and self._cold.going_on(now)
 
     def end_tidal(self, etco2_mmhg: float) -> float:
         """The carbon dioxide that reaches the capnograph."""

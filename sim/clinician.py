@@ -52,8 +52,9 @@ LOOK_EVERY_S = 15.0
 GIVE_UP_HOLDING_S = 600.0
 RESUMES_MAX = 3
 """A visit that was held again and again is ended: recover instead."""
-UNFIT_S_MAX = 3.75 * 3600.0
-"""After this, scores are written down as they are, fit or not."""
+DROWSY = 2.0
+"""The grade of sedation written down for somebody who is sedated and can be roused."""
+UNROUSABLE = 4.0
 SEVERE = ("twitching", "seizure", "cardiovascular")
 """Signs that this clinician calls toxicity at once; with an earlier one he holds and looks."""
 MIDAZOLAM_MG = 1.0
@@ -171,7 +172,8 @@ class Clinician:
         distress = self._distress(question)
         if distress:
             return self._say(question, distress, after=(5.0, 20.0))
-        if self._signs.get("rousable") is False or self._toxic_now():
+        ill = self._signs.get("rousable") is False or self._toxic_now()
+        if ill and "hold" in question.get("choices", ("hold",)):
             return self._say(question, "hold", after=(2.0, 5.0))
         return Reply(LOOK_EVERY_S, None)
 
@@ -223,19 +225,17 @@ class Clinician:
     # --- afterwards -----------------------------------------------------------------------------
 
     def _recovery_scores(self, question: Question) -> Reply:
+        """As they are, fit or not: who is not fit is asked about again."""
         waited = question.get("in_state_s", 0.0)
-        fit = self._fit()
         if waited < self._recover_s:
             return Reply(self._recover_s - waited, None)
-        if not fit and waited < UNFIT_S_MAX:
-            return Reply(300.0, None)
         relief = round(self._pain_fall_peak_cm)
         scores = {
             "pain_0_10": max(0.0, self._baseline["pain_0_10"] - relief),
             "mood_0_10": min(10.0, self._baseline["mood_0_10"] + self._one_of(3)),
-            "sedation_0_4": 0.0 if fit else 2.0,
+            "sedation_0_4": self._sedation(),
             "nausea_0_3": float(self._draw() < 0.2),
-            "walking_ok": float(fit),
+            "walking_ok": float(self._fit()),
         }
         return self._say(question, "", scores, after=(60.0, 120.0))
 
@@ -288,6 +288,12 @@ class Clinician:
             return "anxiety"
         severe = self._signs.get("toxicity") in SEVERE
         return "toxicity" if severe and "toxicity" in offered else ""
+
+    def _sedation(self) -> float:
+        """Sedation and nothing else: who is far away may be wide awake."""
+        if self._signs.get("rousable") is False:
+            return UNROUSABLE
+        return DROWSY if self._signs.get("sedated") else 0.0
 
     def _fit(self) -> bool:
         """Awake and steady; without any signs nobody says otherwise."""

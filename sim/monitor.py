@@ -120,7 +120,10 @@ class Monitor:
     ) -> None:
         pressed = "cuff_on_spo2_arm" in self.artefacts.on and self._cuff.inflating(now)
         # Without a pulse at the finger an oximeter has nothing to measure.
-        if off or pressed or vitals.sbp_mmhg < self._figures.cuff.readable_mmhg:
+        pulseless = self.artefacts.pulseless(now) or (
+            vitals.sbp_mmhg < self._figures.cuff.readable_mmhg
+        )
+        if off or pressed or pulseless:
             self._spo2.clear()
             return
         window = self._spo2

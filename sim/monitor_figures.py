@@ -24,11 +24,11 @@ class Cuff:
 
 @dataclass(frozen=True, slots=True)
 class Bouts:
-    """Something that comes and goes: how long it lasts, how long it pauses, and how bad it is."""
+    """Something that comes and goes: how long it lasts, how long it pauses, maybe how bad it is."""
 
     bout_s: Span
     pause_s: Span
-    size: Span
+    size: Span = (0.0, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +40,7 @@ class MonitorFigures:
     breaths_min_bpm: float
     motion: Bouts
     electrosurgery: Bouts
+    low_perfusion: Bouts
     mouth_breathing: Span
     late_s: float
 
@@ -50,9 +51,10 @@ def monitor_figures() -> MonitorFigures:
     data = tomllib.loads(files("sim").joinpath("data/monitor.toml").read_text(encoding="utf-8"))
     artefacts = data["artefacts"]
 
-    def bouts(name: str, size: str) -> Bouts:
+    def bouts(name: str, size: str = "") -> Bouts:
         table = artefacts[name]
-        return Bouts(tuple(table["bout_s"]), tuple(table["pause_s"]), tuple(table[size]))
+        keys = ("bout_s", "pause_s", size) if size else ("bout_s", "pause_s")
+        return Bouts(*(tuple(table[key]) for key in keys))
 
     cuff = {key: value for key, value in data["cuff"].items() if key not in {"mark", "source"}}
     return MonitorFigures(
@@ -61,6 +63,7 @@ def monitor_figures() -> MonitorFigures:
         breaths_min_bpm=data["capnograph"]["breaths_min_bpm"],
         motion=bouts("motion", "low_pct"),
         electrosurgery=bouts("electrosurgery", "hr_bpm"),
+        low_perfusion=bouts("low_perfusion"),
         mouth_breathing=tuple(artefacts["mouth_breathing"]["part"]),
         late_s=artefacts["late"]["delay_s"],
     )

@@ -227,7 +227,7 @@ class Patient:
         span_us = now_us - self._now_us
         moment = self._now_us
         while moment < now_us:
-            until = min(now_us, *(end for end, _ in self._injections), now_us)
+            until = min([now_us, *(end for end, _ in self._injections)])
             dt_us = until - moment
             from_line = dose_mg * dt_us / span_us
             injected = dt_us * sum(speed for _, speed in self._injections)
@@ -246,11 +246,9 @@ class Patient:
         if self._ketamine:
             person, levels = self.person, self.drug.effects_ng_ml
             calm = figures.midazolam.calm(midazolam)
-            dissociation = calm * figures.dissociation.at(
-                levels[self._psychedelic], person.dissociation
-            )
-            propensity = calm * figures.anxiety.propensity(dissociation, figures.dissociation.event)
-            anxious = person.anxiety_draw < propensity
+            felt = figures.dissociation.at(levels[self._psychedelic], person.dissociation)
+            propensity = figures.anxiety.propensity(felt, figures.dissociation.event)
+            dissociation, anxious = calm * felt, person.anxiety_draw < calm * propensity
             relief = figures.pain_fall.at(levels[self._analgesic], person.pain_fall)
         shown = Signs(
             dissociation,

@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--step-s",
         metavar="S",
-        help="advance in equal steps of at most S seconds (the answer is the same: steps are exact)",
+        help="advance the typical person in equal steps of at most S seconds (the same answer: steps are exact)",
     )
     parser.add_argument(
         "--population",
@@ -81,13 +81,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _result(arguments: argparse.Namespace) -> dict[str, Any]:
-    weight_kg = parsed_number(arguments.weight_kg, "--weight-kg")
     age_years = parsed_number(arguments.age_years, "--age-years")
     doses = [parsed_dose(text) for text in arguments.dose]
     times_s = parsed_times(arguments.at)
     step_s = _step(arguments.step_s, times_s[-1])
     people = _people(arguments, len(times_s))
     chosen = parameter_set(arguments.drug, arguments.model, age_years=age_years)
+    lightest, heaviest = chosen.weight_kg_from, chosen.weight_kg_to
+    weight_kg = parsed_number(arguments.weight_kg, "--weight-kg", heaviest, lowest=lightest)
     body = chosen.compartments(weight_kg=weight_kg, age_years=age_years)
     plasma, effect = concentrations(body, doses, times_s, step_s=step_s)
     result = {
@@ -105,7 +106,9 @@ def _result(arguments: argparse.Namespace) -> dict[str, Any]:
     }
     subject = {"weight_kg": weight_kg, "age_years": age_years}
     if people is None:
-        result["effects"], result["vitals"] = typical(chosen, doses, times_s, **subject)
+        result["effects"], result["vitals"] = typical(
+            chosen, doses, times_s, step_s=step_s, **subject
+        )
         return result
     count, seed = people
     return {

@@ -64,14 +64,14 @@ def changes(doses: Sequence[Dose], times_s: Sequence[float]) -> list[float]:
     return sorted({*times_s, *(one for one in edges if one <= times_s[-1])})
 
 
-def parsed_number(text: str, what: str, limit: float = TIME_S_MAX) -> float:
-    """A plain number from 0 to ``limit``.  Raises `PatientError` naming what was wrong."""
+def parsed_number(text: str, what: str, limit: float = TIME_S_MAX, *, lowest: float = 0.0) -> float:
+    """A plain number from ``lowest`` to ``limit``.  Raises `PatientError` naming what was wrong."""
     try:
         value = float(text)
     except ValueError:
         value = math.nan
-    if "_" in text or not 0.0 <= value <= limit:
-        raise PatientError(f"{what} {text!r}: not a number from 0 to {limit:g}")
+    if "_" in text or not lowest <= value <= limit:
+        raise PatientError(f"{what} {text!r}: not a number from {lowest:g} to {limit:g}")
     return value
 
 

@@ -73,6 +73,7 @@ def typical(
     *,
     weight_kg: float,
     age_years: float,
+    step_s: float = math.inf,
 ) -> tuple[dict[str, list[Any]], dict[str, list[float]]]:
     """Effects and vital signs of the typical person, without noise, at each of ``times_s``."""
     patient = Patient(
@@ -92,7 +93,7 @@ def typical(
         for name, value in patient.settled_vitals()._asdict().items():
             vitals[name].append(value)
 
-    _walk(patient.advance_to, drug.drug, doses, times_s, note)
+    _walk(patient.advance_to, drug.drug, doses, times_s, note, step_s)
     return effects, vitals
 
 
@@ -189,9 +190,12 @@ def _walk(
     doses: Sequence[Dose],
     times_s: Sequence[float],
     note: Callable[[], None],
+    step_s: float = math.inf,
 ) -> None:
-    """From 0 through all doses; ``note`` is called at each time asked for."""
-    step_s = math.inf
+    """From 0 through all doses; ``note`` is called at each time asked for.
+
+    A seizure begins at the first moment looked at, so lidocaine has steps of its own, whatever is asked.
+    """
     if drug == "lidocaine":
         step_s = max(EVENT_STEP_S, times_s[-1] / EVENT_STEPS_MAX)
     wanted = set(times_s)

@@ -142,9 +142,9 @@ def _drawn_rest(normals: Normals) -> Rest:
 def _drawn_drift(channel: Channel, normals: Normals, draw: Draw) -> Drift:
     """A sine whose square, over people and time, is that of ``drift_sd``."""
     figures = effects().at_rest
-    shortest, longest = figures.drift_s_min, figures.drift_s_max
+    shortest, longest, clip = figures.drift_s_min, figures.drift_s_max, figures.between_clip_sd
     return Drift(
-        amplitude=math.sqrt(2.0) * channel.drift_sd * max(-2.0, min(2.0, normals())),
+        amplitude=math.sqrt(2.0) * channel.drift_sd * max(-clip, min(clip, normals())),
         period_s=shortest + (longest - shortest) * draw(),
         phase=math.tau * draw(),
     )

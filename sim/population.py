@@ -25,7 +25,7 @@ from sim.patient import laws_of
 from sim.person import Drift, Person, Rest, drawn_person
 from sim.pharmacokinetics import PatientError
 from sim.toxicity import ARREST, CARDIOVASCULAR, SEIZURE, Distress, Toxicity
-from sim.unrest import BITS, CHANNELS, HORIZON_S, LOWEST, SETTLED, STEP, Unrest, memory, mixed
+from sim.unrest import BITS, CHANNELS, HORIZON_S, LOWEST, SETTLED, STEP, Mixture, Unrest, memory
 from sim.vital_signs import Levels, vital_signs
 
 Many = Any
@@ -33,6 +33,7 @@ Many = Any
 
 Keys = NDArray[np.uint64]
 _UG_PER_MG = 1000.0
+_US_PER_S = 1_000_000
 
 
 def draws_of(seed: int, count: int) -> list[Draw]:
@@ -64,7 +65,7 @@ class Population:
         for extreme in (np.min(weight_kg), np.max(weight_kg)):
             drug.check(weight_kg=float(extreme), age_years=age_years)
         self.count = len(draws)
-        self.now_s = start_s
+        self._now_us = round(start_s * _US_PER_S)
         self.figures = figures = effects()
         people = [drawn_person(draw) for draw in draws]
         self._unrest = _BatchUnrest(people, [key_of(draw) for draw in draws])
@@ -84,14 +85,18 @@ class Population:
 
         Raises `PatientError` as `sim.patient.Patient.advance_to` does.
         """
-        if not self.now_s <= now_s < math.inf:
-            raise PatientError(f"now {now_s!r} s: the population is at {self.now_s!r} s already")
         # Whole microseconds, as for the single patient.
-        dt_s = round((now_s - self.now_s) * 1e6) / 1e6
-        self.drug.advance(dt_s, delivered_ug / _UG_PER_MG)
-        self.now_s = now_s
+        if not math.isfinite(now_s) or (now_us := round(now_s * _US_PER_S)) < self._now_us:
+            raise PatientError(f"now {now_s!r} s: the population is at {self.now_s!r} s already")
+        self.drug.advance((now_us - self._now_us) / _US_PER_S, delivered_ug / _UG_PER_MG)
+        self._now_us = now_us
         if self._poisoning is not None:
-            self._poisoning.follow(now_s, self.drug.effects_ng_ml[0])
+            self._poisoning.follow(self.now_s, self.drug.effects_ng_ml[0])
+
+    @property
+    def now_s(self) -> float:
+        """The moment the population is at."""
+        return self._now_us / _US_PER_S
 
     def site_ng_ml(self, site: str) -> Array:
         """The named effect site; a model with a single site drives everything with that one."""
@@ -160,14 +165,15 @@ class _BatchUnrest:
     """As `sim.unrest.Restlessness`, of many people."""
 
     def __init__(self, people: Sequence[Person], keys: Sequence[int]) -> None:
-        self._figures = effects().at_rest
+        figures = effects().at_rest
+        self._mixture = Mixture(figures)
         self._keys = np.array(keys, dtype=np.uint64)
         self._noisy = (self._keys != 0).astype(float)
         drifts = np.array([person.drift for person in people]).transpose(2, 1, 0)
         self._amplitude, self._period_s, self._phase = drifts
-        self._swing = 0.5 * self._figures.hr_respiratory_swing_bpm
+        self._swing = 0.5 * figures.hr_respiratory_swing_bpm
         self._breaths_per_s = np.array([person.rest.rr_bpm for person in people]) / 60.0
-        weights = np.array(memory(self._figures)).T[:, :, np.newaxis]
+        weights = np.array(memory(figures)).T[:, :, np.newaxis]
         self._kept, self._new = weights
         self._shifts = (np.arange(CHANNELS, dtype=np.uint64) * np.uint64(BITS))[:, np.newaxis]
         self._values: Array = np.zeros((CHANNELS, len(keys)))
@@ -179,7 +185,7 @@ class _BatchUnrest:
         if second != self._second:
             self._move(second)
         values: Many = self._values
-        noise: Many = mixed(self._figures, tuple(values))
+        noise: Many = self._mixture.of(values)
         drift: Many = self._amplitude * np.sin(math.tau * now_s / self._period_s + self._phase)
         drift[0] += self._swing * np.sin(math.tau * now_s * self._breaths_per_s)
         return Unrest(*(one + slow for one, slow in zip(noise, drift, strict=True)))

@@ -18,7 +18,7 @@ import sys
 import threading
 from pathlib import Path
 
-from firmware_bridge.clock import new_loop
+from firmware_bridge.clock import SPEED_MAX, SPEED_MIN, new_loop
 from firmware_bridge.errors import ConfigurationError, LinkError
 from firmware_bridge.notice import NOTICE
 from sim.devices.kinds import BUILT_IN
@@ -253,7 +253,13 @@ def _whole(option: str, text: str | None, high: int) -> int:
 
 
 def _speed(text: str) -> float:
+    """Raises `ConfigurationError`."""
     try:
-        return float(text)
+        speed = float(text)
     except ValueError:
         raise ConfigurationError(f"--speed {text}: it is a number") from None
+    if not SPEED_MIN <= speed <= SPEED_MAX:
+        raise ConfigurationError(
+            f"--speed {text}: must lie between {SPEED_MIN:g} and {SPEED_MAX:g}"
+        )
+    return speed

@@ -11,6 +11,7 @@ Innovations are uniform: after smoothing over tens of seconds nobody can tell th
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from sim.chance import scattered
@@ -47,18 +48,32 @@ def memory(figures: AtRest) -> list[tuple[float, float]]:
     return [(k, math.sqrt(1.0 - k * k)) for k in kept]
 
 
-def mixed(figures: AtRest, values: tuple[float, ...] | list[float]) -> Unrest:
-    """The noises in their units, correlated as the data file says, from independent standard ones."""
-    hr, sbp, spo2, rr, etco2 = values
-    hr_sd, sbp_sd, spo2_sd, rr_sd, etco2_sd = (one.noise_sd for one in figures.restless)
-    with_hr, with_rr = figures.hr_sbp_correlation, figures.rr_etco2_correlation
-    return Unrest(
-        hr_sd * hr,
-        sbp_sd * (with_hr * hr + math.sqrt(1.0 - with_hr * with_hr) * sbp),
-        spo2_sd * spo2,
-        rr_sd * rr,
-        etco2_sd * (with_rr * rr + math.sqrt(1.0 - with_rr * with_rr) * etco2),
-    )
+class Mixture:
+    """Makes the noises of the channels, in their units and correlated, of independent standard ones.
+
+    Arithmetic only, so that arrays of people serve as well as numbers.
+    """
+
+    __slots__ = ("_alone", "_sd", "_together")
+
+    def __init__(self, figures: AtRest) -> None:
+        self._sd = tuple(one.noise_sd for one in figures.restless)
+        self._together = (figures.hr_sbp_correlation, figures.rr_etco2_correlation)
+        self._alone = tuple(math.sqrt(1.0 - r * r) for r in self._together)
+
+    def of(self, values: Iterable[float]) -> tuple[float, float, float, float, float]:
+        """In the order of `Unrest`."""
+        hr, sbp, spo2, rr, etco2 = values
+        hr_sd, sbp_sd, spo2_sd, rr_sd, etco2_sd = self._sd
+        with_hr, with_rr = self._together
+        sbp_alone, etco2_alone = self._alone
+        return (
+            hr_sd * hr,
+            sbp_sd * (with_hr * hr + sbp_alone * sbp),
+            spo2_sd * spo2,
+            rr_sd * rr,
+            etco2_sd * (with_rr * rr + etco2_alone * etco2),
+        )
 
 
 class Restlessness:
@@ -67,7 +82,7 @@ class Restlessness:
     def __init__(
         self, figures: AtRest, key: int, drift: tuple[Drift, ...], breaths_per_s: float
     ) -> None:
-        self._figures = figures
+        self._mixture = Mixture(figures)
         self._key = key
         self._drift = drift
         self._swing = 0.5 * figures.hr_respiratory_swing_bpm
@@ -81,18 +96,19 @@ class Restlessness:
         second = math.floor(now_s)
         if second != self._second and self._key:
             self._move(second)
-        noise = mixed(self._figures, self._values)
-        hr, pressure, spo2, rr, etco2 = [
-            drift.amplitude * math.sin(math.tau * now_s / drift.period_s + drift.phase)
-            for drift in self._drift
+        hr, pressure, spo2, rr, etco2 = self._mixture.of(self._values)
+        turns = math.tau * now_s
+        slow = [
+            amplitude * math.sin(turns / period_s + phase)
+            for amplitude, period_s, phase in self._drift
         ]
         swing = self._swing * math.sin(math.tau * self._breaths_per_s * now_s)
         return Unrest(
-            noise.hr_bpm + hr + swing,
-            noise.pressure_mmhg + pressure,
-            noise.spo2_pct + spo2,
-            noise.rr_bpm + rr,
-            noise.etco2_mmhg + etco2,
+            hr + slow[0] + swing,
+            pressure + slow[1],
+            spo2 + slow[2],
+            rr + slow[3],
+            etco2 + slow[4],
         )
 
     def _move(self, second: int) -> None:

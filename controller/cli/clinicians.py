@@ -82,7 +82,8 @@ class SimulatedClinician:
             self._waiting.call(runner, question, delay_s, lambda: self.ask(question, runner))
         else:
             said = answer_to(question, answer["choice"], answer["values"])
-            self._waiting.later(runner, question, delay_s, said, self.name)
+            by = question.answered_by(self.name)
+            self._waiting.later(runner, question, delay_s, said, by)
 
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         del why  # the clinician looks again and decides anew
@@ -109,7 +110,8 @@ class Script:
         planned = self._script.answer(question, runner.loop.time(), runner.entered_at)
         if planned is not None:
             delay_s, answer = planned
-            self._waiting.later(runner, question, delay_s, answer, self.name)
+            by = question.answered_by(self.name)
+            self._waiting.later(runner, question, delay_s, answer, by)
 
     def refused(self, question: Question, why: str, runner: Runner) -> None:
         runner.warnings.append(f"operator script: {question.kind} in {question.state}: {why}")

@@ -25,7 +25,10 @@ LINE_MAX = 200
 
 
 class Keyboard:
-    """Hands whole lines to ``on_line``, and what stands half typed to ``on_typed``.  A context manager."""
+    """Hands whole lines to ``on_line``, and what stands half typed to ``on_typed``.  A context manager.
+
+    ``on_end`` is called once, when the input has ended; half a line before that was never finished.
+    """
 
     def __init__(
         self,
@@ -33,10 +36,13 @@ class Keyboard:
         on_line: Callable[[str], None],
         on_typed: Callable[[str], None],
         fd: int = 0,
+        *,
+        on_end: Callable[[], None] = lambda: None,
     ) -> None:
         self._loop = loop
         self._on_line = on_line
         self._on_typed = on_typed
+        self._on_end = on_end
         self._fd = fd
         self._typed = ""
         self._former: list[object] | None = None
@@ -74,6 +80,7 @@ class Keyboard:
             data = b""
         if not data:
             self._loop.remove_reader(self._fd)
+            self._on_end()
             return False
         for key in data.decode("utf-8", "replace"):
             self._key(key)

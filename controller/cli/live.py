@@ -134,7 +134,7 @@ class LiveVisit:
                 operator=spec.operator,
                 latch=self._latch,
                 pace=pace_at(spec.speed),
-                bounds=bounds_at(spec.speed, spec.plan),
+                bounds=bounds_at(spec.speed, spec.plan, typed=spec.typed),
                 wall_ms=lambda: wall_ms(self._loop),
                 durable=True,
                 announcer=announcer,

@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 
@@ -55,6 +55,11 @@ class LiveSpec:
     declared: str = ""
     """Who has said that a clinical pump is connected to nobody."""
 
+    @property
+    def typed(self) -> bool:
+        """Whether a person answers, in the time of the wall clock."""
+        return isinstance(self.operator, PromptOperator)
+
     def attach(
         self,
         loop: asyncio.AbstractEventLoop,
@@ -70,9 +75,10 @@ class LiveSpec:
                 prompt.typing(text)
                 screen.typed(text)
 
-            prompt.speak_through(screen.say)
+            prompt.speak_through(screen.hint)
             prompt.attach(runner, interactive=os.isatty(sys.stdin.fileno()))
-            stack.enter_context(Keyboard(loop, prompt.line, typed, sys.stdin.fileno()))
+            stdin = sys.stdin.fileno()
+            stack.enter_context(Keyboard(loop, prompt.line, typed, stdin, on_end=prompt.ended))
 
 
 # --- time -------------------------------------------------------------------------------------------
@@ -91,8 +97,8 @@ def pace_at(speed: float) -> Pace:
     )
 
 
-def bounds_at(speed: float, plan: Plan) -> Bounds:
-    """The procedure's waiting times at this speed."""
+def bounds_at(speed: float, plan: Plan, *, typed: bool = False) -> Bounds:
+    """The procedure's waiting times at this speed; ``typed``: a person reads and types on the wall clock."""
     usual = Bounds(data_age_s=plan.limits.data_age_s_max)
     command_s = usual.command_s * speed  # a command is wire time, which does not scale
     stop_s = usual.stop_s * speed
@@ -103,8 +109,32 @@ def bounds_at(speed: float, plan: Plan) -> Bounds:
         command_s=command_s,
         stop_s=stop_s,
         slack_s=at_least_wall(usual.slack_s, speed),
-        confirm_s=at_least_wall(usual.confirm_s, speed),  # people act in the loop's time
+        # People who are simulated act in the loop's time.
+        confirm_s=usual.confirm_s * max(1.0, speed)
+        if typed
+        else at_least_wall(usual.confirm_s, speed),
         resume_s=max(usual.resume_s, self_test_s),
+    )
+
+
+def unhurried(plan: Plan, speed: float) -> Plan:
+    """The plan for a person who types: what waits for an answer waits as long by the wall clock.
+
+    What the patient needs (observation, infusion, recovery) and how often is asked stay in the time of
+    the visit.
+    """
+    if speed <= 1:
+        return plan
+    times = plan.times
+    return replace(
+        plan,
+        times=replace(
+            times,
+            before_drug_s_max=times.before_drug_s_max * speed,
+            observing_answer_s=times.observing_answer_s * speed,
+            holding_answer_s=times.holding_answer_s * speed,
+            signs_answer_s=times.signs_answer_s * speed,
+        ),
     )
 
 
@@ -117,7 +147,7 @@ def timing_at(speed: float) -> Timing:
     )
 
 
-def stretched(speed: float) -> tuple[str, ...]:
+def stretched(speed: float, *, typed: bool = False) -> tuple[str, ...]:
     """A sentence for every bound that scaled time stretches; they are no evidence for a requirement."""
     if speed == 1:
         return ()
@@ -130,11 +160,14 @@ def stretched(speed: float) -> tuple[str, ...]:
         "time to confirm": bounds.confirm_s,
         "stop alarm": usual.stop_alarm_s,
     }
+    if typed:
+        del names["time to confirm"]
     long = [
         f"{name} {value:g} -> {floor_s:g} s" for name, value in names.items() if value < floor_s
     ]
     head = f"scaled time, {speed:g} times the wall clock"
-    return (f"{head}; stretched to 250 ms of wall time: {', '.join(long) or 'nothing'}",)
+    said = f"{head}; stretched to 250 ms of wall time: {', '.join(long) or 'nothing'}"
+    return (f"{said}; who types answers by the wall clock" if typed else said,)
 
 
 class Clock:

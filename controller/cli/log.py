@@ -1,8 +1,8 @@
 """The session log: verify its hash chain, show what happened, or enter how long it helped.
 
 verify says whether every record is intact and chained; it finds damage, it is no proof against the
-owner of the machine.  show prints a timeline, or with --json every record as one line; with --html it
-writes the report of the visit instead.  followup writes an entry beside the log.
+owner of the machine.  show prints a timeline in the time of the visit, or with --json every record as
+one line; with --html it writes the report of the visit instead.  followup writes an entry beside the log.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from controller import event_log, show_log
 from controller.cli import log_followup
-from controller.cli.outcome import DONE, ENDED_BADLY, Usage
+from controller.cli.outcome import DONE, ENDED_BADLY, Usage, seen_enough
 from controller.followup import beside, follow_ups
 from controller.log_format import Prefix, Record
 from controller.plain_text import spelt_out
@@ -27,6 +27,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", choices=("verify", "show", "followup", *LATER))
     parser.add_argument("file", type=Path, metavar="FILE")
     parser.add_argument("--samples", action="store_true", help="show: the one-second samples too")
+    parser.add_argument(
+        "--all",
+        action="store_true",
+        help="show: samples, and the counts of a dose that is still running",
+    )
     parser.add_argument(
         "--html",
         type=Path,
@@ -41,7 +46,11 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.action in LATER:
         raise Usage(f"{arguments.action}: not part of this version")
     try:
-        return ACTIONS[arguments.action](arguments)
+        code = ACTIONS[arguments.action](arguments)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:
+        return seen_enough()
     except OSError as error:
         raise Usage(f"{arguments.file}: {error.strerror or error}") from error
 
@@ -75,10 +84,12 @@ def _show(arguments: argparse.Namespace) -> int:
     if arguments.html:
         _write(arguments, prefix)
     elif arguments.json:
-        for record in prefix.records:
-            sys.stdout.write(json.dumps(record) + "\n")
+        for line in show_log.as_json_lines(prefix.records):
+            sys.stdout.write(f"{line}\n")
     else:
-        sys.stdout.write(show_log.as_text(prefix.records, samples=arguments.samples))
+        sys.stdout.write(
+            show_log.as_text(prefix.records, samples=arguments.samples, everything=arguments.all)
+        )
         for entry in _later(arguments.file, prefix):
             sys.stdout.write(show_log.as_line(entry))
     if prefix.reason:

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import sys
+
 DONE = 0
 ENDED_BADLY = 1
 BAD_USAGE = 2
 UNREACHABLE = 3
+
+
+def seen_enough() -> int:
+    """The exit code where whoever read the output has gone (``| head``): nothing went wrong."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # or the last flush complains
+    return DONE
 
 
 class CommandProblem(Exception):

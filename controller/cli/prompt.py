@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from controller.procedure.questions import Answer, Question, Value, answer_to
+from controller.procedure.questions import Answer, Question, answer_to
 from firmware_bridge.clock import speed_of
 
 if TYPE_CHECKING:
@@ -28,9 +28,16 @@ NOTHING_ASKED = (
 YES_NO = ("no", "yes")
 STANDING_KINDS = frozenset({"supervise"})
 """Questions that stand beside another one and need never be answered."""
+COMPUTED_KINDS = frozenset({"confirm", "infusion_dose"})
+"""Questions that Enter alone may answer: what it stands for was computed here and is on the screen.
+What is a fact of the ward (a checklist, a score, a drug given by hand, an escort) must be typed."""
 INTERVENTIONS = ("hold", "anxiety", "toxicity", "abort")
 """Exact words that answer a standing question at once, whatever else is being asked or confirmed."""
 
+INPUT_ENDED = (
+    "the input has ended: nobody answers from here on, and questions end as unanswered ones do; "
+    "Ctrl-C is still an emergency stop"
+)
 GRACE_S = 0.5
 """Wall seconds for which a question must have been in sight before Enter, or a line, can answer it."""
 PATIENCE_LINES = 1000
@@ -60,6 +67,7 @@ class PromptOperator:
         self._begun_for: int | None = None
         self._seen: tuple[int, float] = (0, 0.0)
         self._lines: deque[str] = deque(maxlen=PATIENCE_LINES)
+        self._end_unsaid = False
 
     def speak_through(self, say: Callable[[str], None]) -> None:
         """Show kind words to the person this way from now on."""
@@ -99,6 +107,11 @@ class PromptOperator:
             self._begun_for = None
         elif self._begun_for is None:
             self._begun_for = self.current.id if self.current else 0
+
+    def ended(self) -> None:
+        """No more lines will come.  What has been written into a pipe still waits for its questions."""
+        self._end_unsaid = True
+        self._feed()
 
     @property
     def current(self) -> Question | None:
@@ -157,7 +170,8 @@ class PromptOperator:
         if self._runner is not None and standing.id != self._intervened:
             self._intervened = standing.id
             self._start_over()
-            self._runner.answer(standing.id, answer_to(standing, word), self.name)
+            by = standing.answered_by(self.name)
+            self._runner.answer(standing.id, answer_to(standing, word), by)
 
     # --- which question -------------------------------------------------------------------------------
 
@@ -181,9 +195,10 @@ class PromptOperator:
         if question.kind in STANDING_KINDS:
             return ""
         words = [word for word in INTERVENTIONS if self._standing(word) is not None]
-        if len(words) < 2:
+        if not words:
             return ""
-        return f"; {', '.join(words[:-1])} or {words[-1]} at any time"
+        first = ", ".join(words[:-1])
+        return f"; {f'{first} or ' if first else ''}{words[-1]} at any time"
 
     def _in_sight(self, question: Question) -> bool:
         """Whether the question has stood long enough to have been read by whoever pressed Enter."""
@@ -194,6 +209,18 @@ class PromptOperator:
 
     def _feed(self) -> None:
         """Give the lines of a pipe to their questions, one after the other."""
+        self._feed_lines()
+        if self._end_unsaid and not self._lines and self._waits_for_a_line():
+            self._end_unsaid = False
+            self._say(INPUT_ENDED)
+
+    def _waits_for_a_line(self) -> bool:
+        question = self.current
+        if question is None or question.kind in STANDING_KINDS:
+            return False
+        return question.id != self._answered
+
+    def _feed_lines(self) -> None:
         while self._lines:
             if (standing := self._standing(self._lines[0])) is not None:
                 self._intervene(standing, self._lines.popleft())
@@ -225,7 +252,7 @@ class PromptOperator:
             self._start_over()
             self._answered = question.id
             if self._runner is not None:
-                self._runner.answer(question.id, answer, self.name)
+                self._runner.answer(question.id, answer, question.answered_by(self.name))
 
     def _take_choice(self, question: Question, word: str) -> bool:
         proposed = _proposal(question)
@@ -233,11 +260,14 @@ class PromptOperator:
             self._choice = proposed.choice
             return True
         found = [choice for choice in question.choices if word and choice.startswith(word)]
-        if word in found:
-            found = [word]
+        if word in found or question.kind in STANDING_KINDS:  # a slip of one key must end nothing
+            found = [choice for choice in found if choice == word]
         if len(found) != 1:
-            which = f"may be {' or '.join(found)}" if found else "is none of them"
-            self._say(f"{word!r} {which}; please type one of: {', '.join(question.choices)}")
+            which = (
+                f"{word!r} may be {' or '.join(found)}" if found else f"{word!r} is none of them"
+            )
+            said = which if word else "Enter alone is no answer here"
+            self._say(f"{said}; please type one of: {', '.join(question.choices)}")
             return False
         self._choice = found[0]
         return True
@@ -247,8 +277,14 @@ class PromptOperator:
         if not word and proposed and name in proposed.values:
             self._values[name] = proposed.values[name]
             return True
-        if _is_yes_or_no(value):  # elsewhere a "yes" would be read as a 1
+        if not word:
+            self._say(f"Enter alone is no answer here; please type {_asked(question, name)}")
+            return False
+        if value.is_yes_or_no:  # elsewhere a "yes" would be read as a 1
             word = {"yes": "1", "y": "1", "no": "0", "n": "0"}.get(word, word)
+            if word not in ("0", "1"):
+                self._say(f"{word!r} is neither yes nor no; please type {_asked(question, name)}")
+                return False
         if not NUMBER.fullmatch(word):
             self._say(f"{word!r} is not a number; digits with at most two decimals, as in 7.5")
             return False
@@ -292,19 +328,17 @@ class PromptOperator:
 
 
 def _proposal(question: Question) -> Answer | None:
-    """What Enter stands for: nothing where saying yes would go beyond a soft limit."""
-    return None if question.soft else question.proposed
+    """What Enter stands for: nothing beyond a soft limit, and no fact that only a person can know."""
+    if question.soft or question.kind not in COMPUTED_KINDS:
+        return None
+    return question.proposed
 
 
 def _asked(question: Question, name: str) -> str:
     """The number that is asked for, with its limits and what Enter stands for."""
     value, proposed = question.values[name], _proposal(question)
     given = proposed.values.get(name) if proposed else None
-    if _is_yes_or_no(value):
+    if value.is_yes_or_no:
         return f"{name} (yes / no){'' if given is None else f' [Enter: {YES_NO[bool(given)]}]'}"
     limits = f"({value.min:g} to {value.max:g} {value.unit})"
     return f"{name} {limits}{'' if given is None else f' [Enter: {given:g}]'}"
-
-
-def _is_yes_or_no(value: Value) -> bool:
-    return (value.min, value.max) == (0, 1)

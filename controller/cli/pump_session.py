@@ -13,10 +13,10 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from types import FrameType
-from typing import TYPE_CHECKING
 
 from controller.bench_pump import BenchPump, EmergencyStopped, Order, OrderRefused, OrderUncertain
 from controller.cli.outcome import DONE, ENDED_BADLY, NotNow, Unreachable, Usage
+from controller.cli.pump_spec import PumpSpec
 from controller.cli.pump_view import (
     BY_TARGET,
     DeliveryBar,
@@ -38,9 +38,6 @@ from firmware_bridge.notice import NOTICE
 from firmware_bridge.protocols.pumplink_host import HostSession
 from firmware_bridge.runtime import latch_path
 from firmware_bridge.spawn import BridgeProcess, Left, spawn_bridge
-
-if TYPE_CHECKING:
-    from controller.cli.pump import PumpSpec
 
 STOP_WITHIN_S = 10.0
 """How long an emergency stop is waited for before it counts as not confirmed."""

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from controller.cli.declared import add_declaration, declaration
 from controller.cli.live import Ended, LiveVisit
-from controller.cli.live_parts import LiveSpec, stretched
+from controller.cli.live_parts import LiveSpec, stretched, unhurried
 from controller.cli.options import add_previous, existing_plan, make_operator
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
@@ -55,7 +55,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", default="bench-1", metavar="ID", help="default bench-1")
     add_declaration(parser)
     parser.add_argument(
-        "--operator", default="auto", metavar="prompt|auto|FILE", help="who answers (default: auto)"
+        "--operator",
+        default=None,
+        metavar="prompt|auto|FILE",
+        help="who answers (default: auto for a simulated pump, prompt for one on a hardware port)",
     )
     add_previous(parser)
     parser.add_argument("--vitals", default="sim", metavar="sim|replay:FILE.csv")
@@ -118,15 +121,18 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     _check_speed(arguments.speed, pump)
     mqtt, mqtt_warnings = _mqtt(arguments.mqtt)
-    warnings = (*stretched(arguments.speed), *mqtt_warnings)
+    choice = arguments.operator or ("prompt" if _is_hardware(pump) else "auto")
+    operator = _operator(choice, arguments.seed)
+    typed = isinstance(operator, PromptOperator)
+    warnings = (*stretched(arguments.speed, typed=typed), *mqtt_warnings)
     if arguments.speed != 1 and not pump.simulated:
         warnings += ("nothing on the wire proves that the pump runs at the same speed",)
     return LiveSpec(
-        plan=plan,
+        plan=unhurried(plan, arguments.speed) if typed else plan,
         device=device,
         pump=arguments.pump,
         simulated_pump=pump.simulated,
-        operator=_operator(arguments.operator, arguments.seed),
+        operator=operator,
         replay=_vitals(arguments.vitals),
         mqtt=mqtt,
         speed=arguments.speed,
@@ -155,8 +161,13 @@ def _check_speed(speed: float, pump: PumpUrl) -> None:
     highest = LEASE_S_MAX / WALL_FLOOR_S
     if not math.isfinite(speed) or not 0.1 <= speed <= highest:
         raise Usage(f"--speed {speed:g}: must be from 0.1 to {highest:g}")
-    if speed != 1 and not pump.simulated and is_hardware(pump.port):
+    if speed != 1 and _is_hardware(pump):
         raise Usage(f"--speed {speed:g}: {pump.port} is hardware, which only runs at 1")
+
+
+def _is_hardware(pump: PumpUrl) -> bool:
+    """Whether a motor may turn: then nobody but a person at the terminal answers unless told so."""
+    return not pump.simulated and is_hardware(pump.port)
 
 
 def _operator(choice: str, seed: int) -> Operator:

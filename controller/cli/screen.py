@@ -24,10 +24,12 @@ from controller.phase import phase_of
 from controller.procedure.effects import Scalar
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
+from controller.wording import quantity
 from firmware_bridge.notice import NOTICE
 
 if TYPE_CHECKING:
     from controller.cli.prompt import PromptOperator
+    from controller.procedure.questions import Question
 
 VITALS = (
     ("hr_bpm", "HR", "bpm"),
@@ -83,6 +85,7 @@ class Screen(Observer):
         self._typed = ""
         self._live: Live | None = None
         self._asked = 0
+        self._hint = (0, "")
 
     @property
     def is_live(self) -> bool:
@@ -107,6 +110,14 @@ class Screen(Observer):
         """One line that stays.  A terminal that has gone shows nothing, and that is all it does."""
         with contextlib.suppress(OSError):
             self._console.print(Text(plain(text), style=style))
+
+    def hint(self, text: str) -> None:
+        """Kind words to whoever types: beside the question they are about, until it is another."""
+        if self._live is None or self._prompt is None:
+            self.say(text)
+            return
+        question = self._prompt.current
+        self._hint = question.id if question else 0, "" if text == self._prompt.wanted else text
 
     def typed(self, text: str) -> None:
         """What stands on the input line."""
@@ -142,7 +153,8 @@ class Screen(Observer):
 
     def recorded(self, runner: Runner, kind: str, data: Mapping[str, Scalar]) -> None:
         if kind in TOLD and data.get("status") != "running":
-            words = ", ".join(f"{key} {value}" for key, value in data.items() if value != "")
+            told = (quantity(key, value) for key, value in data.items() if value is not None)
+            words = ", ".join(f"{name} {shown}" for name, shown in told if shown)
             self._line(runner, f"{kind}: {words}", "dim")
 
     def question_changed(self, runner: Runner) -> None:
@@ -159,6 +171,31 @@ class Screen(Observer):
     # --- the panel ----------------------------------------------------------------------------------
 
     def _panel(self, runner: Runner) -> RenderableType:
+        """The panel, in as many rows as there are: alarms go first, then the middle of a question.
+
+        What must be typed stays in sight.  A question that was cut is said once as a whole above.
+        """
+        panel = self._composed(runner, ALARMS_SHOWN, None)
+        if self._over(panel) and self._prompt is not None:
+            panel = self._composed(runner, 1, None)
+            question = self._prompt.current
+            lines = len(question.text.splitlines()) if question else 0
+            while self._over(panel) and lines > 1:
+                lines -= 1
+                panel = self._composed(runner, 1, lines)
+                self._say_whole(question)
+        return panel
+
+    def _over(self, panel: RenderableType) -> bool:
+        rows = self._console.render_lines(panel, self._console.options, pad=False)
+        return len(rows) > self._console.height
+
+    def _say_whole(self, question: Question | None) -> None:
+        if question is not None and question.id != self._asked:
+            self._asked = question.id
+            self.say(question.text)
+
+    def _composed(self, runner: Runner, alarms_shown: int, lines: int | None) -> RenderableType:
         alarms = runner.alarms.listed()
         parts: list[RenderableType] = [
             self._state(runner),
@@ -171,12 +208,12 @@ class Screen(Observer):
                 f"{' (seen)' if a.acknowledged else ''}  {plain(a.text)} ",
                 STYLE[a.rank] if a.active else "dim",
             )
-            for a in alarms[:ALARMS_SHOWN]
+            for a in alarms[:alarms_shown]
         ]
-        if len(alarms) > ALARMS_SHOWN:
-            parts.append(Text(f" and {len(alarms) - ALARMS_SHOWN} more", "dim"))
+        if len(alarms) > alarms_shown:
+            parts.append(Text(f" and {len(alarms) - alarms_shown} more", "dim"))
         if self._prompt is not None:
-            parts.append(self._question(self._prompt))
+            parts.append(self._question(self._prompt, lines))
         title = f"infusor  {self._device}  {runner.log.session}  {self._procedure}"
         return Panel(Group(*parts), title=Text(plain(title)), subtitle=NOTICE, title_align="left")
 
@@ -217,9 +254,23 @@ class Screen(Observer):
         ]
         return Text(f"{'  '.join(cells)}  ({age:.0f} s old)", style="red" if late else "")
 
-    def _question(self, prompt: PromptOperator) -> RenderableType:
+    def _question(self, prompt: PromptOperator, lines: int | None) -> RenderableType:
         question = prompt.current
-        head = question.text if question else ""
-        return Group(
-            Text(plain(head), style="bold cyan"), Text(f"{prompt.wanted}\n> {plain(self._typed)}_")
-        )
+        head = _cut(question.text if question else "", lines)
+        parts = [Text(plain(head), style="bold cyan")]
+        about, words = self._hint
+        if words and about == (question.id if question else 0):
+            parts.append(Text(plain(words), style="yellow"))
+        parts.append(Text(f"{prompt.wanted}\n> {plain(self._typed)}_"))
+        return Group(*parts)
+
+
+def _cut(text: str, lines: int | None) -> str:
+    """The text, or its first and last lines where there is room for ``lines`` only."""
+    whole = text.splitlines()
+    if lines is None or len(whole) <= lines:
+        return text
+    first, last = (lines + 1) // 2, lines // 2
+    return "\n".join(
+        (*whole[:first], "(the whole question stands above)", *whole[len(whole) - last :])
+    )

@@ -218,7 +218,7 @@ def _timer_fired(draft: Draft, phase: Phase, name: str) -> None:
     elif name == COMMAND_TIMER:
         _command_late(draft)
     elif name == signs_watch.SIGNS_TIMER:
-        signs_watch.ask(draft)
+        signs_watch.due(draft)
     else:
         phase.timer(draft, name)
         return

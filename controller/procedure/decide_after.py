@@ -18,6 +18,7 @@ NEXT_DOSE_TIMER = "rescue_next_dose"
 LONGEST_TIMER = "longest"
 SHORTEST_TIMER = "recovering_min"
 AGAIN_TIMER = "recovering_again"
+TOO_LONG = "recovery_too_long"
 AGAIN_S = 600.0
 """A patient who is not fit yet is asked about again after 10 min [design]."""
 
@@ -140,7 +141,7 @@ def _rescue_timer(draft: Draft, name: str) -> None:
         drug = draft.visit.plan.rescue.drug
         draft.record("prompt", text=f"a further dose of {drug} may be given now, or enough")
     elif name == LONGEST_TIMER:
-        draft.abort("the rescue was never recorded")
+        draft.abort("the rescue was not recorded to its end")
     else:
         draft.refuse(name, "no such timer here")
 
@@ -155,6 +156,7 @@ def _recovering_entered(draft: Draft, previous: State) -> None:
     del previous
     draft.clear_alarm("unanswered")
     draft.clear_alarm("rescue_unanswered")
+    draft.clear_alarm(TOO_LONG)
     times = draft.visit.plan.times
     draft.start_timer(LONGEST_TIMER, times.recovering_s_max)
     last = _last_dose_at(draft)
@@ -198,7 +200,14 @@ def _ask_scores(draft: Draft) -> None:
 
 
 def _recovering_answered(draft: Draft, said: Said) -> None:
+    if TOO_LONG in draft.visit.alarms:
+        draft.start_timer(LONGEST_TIMER, draft.visit.plan.times.recovering_s_max)  # not alone
     draft.close(said.question)
+    if said.question.kind == "supervise":
+        by = said.by or "unknown"
+        draft.record("supervise", choice=said.answer.choice, by=by)
+        draft.abort(f"handed over to further care, not fit for discharge, by {by}")
+        return
     if said.question.kind == "recovery_scores":
         draft.record("recovery", by=said.by, **said.answer.values)
         draft.chart(recovery=said.answer.values)
@@ -213,6 +222,7 @@ def _recovering_answered(draft: Draft, said: Said) -> None:
         _again(draft, why)
         return
     draft.record("discharge", by=said.by, **said.answer.values, **_change(draft))
+    draft.clear_alarm(TOO_LONG)
     draft.go(Trigger.DISCHARGE)
 
 
@@ -251,6 +261,9 @@ def _unfit(draft: Draft) -> str:
         return f"nausea {scores.get('nausea_0_3', 3.0):g} is above {NAUSEA_MAX:g}"
     if scores.get("walking_ok", 0.0) < 1.0:
         return "the patient does not walk safely"
+    sign = draft.visit.chart.sign
+    if sign:
+        return f"a sign of toxicity is not over: {sign.replace('_', ' ')}"
     return vitals_watch.unsafe(draft.visit)
 
 
@@ -276,12 +289,29 @@ def _recovering_timer(draft: Draft, name: str) -> None:
     if name in (SHORTEST_TIMER, AGAIN_TIMER):
         _ask_scores(draft)
     elif name == LONGEST_TIMER:
-        hours = draft.visit.plan.times.recovering_s_max / 3600
-        text = f"the patient was not fit for discharge within {hours:g} h"
-        draft.raise_alarm("recovery_too_long", text)
-        draft.abort(text)
+        _too_long(draft)
     else:
         draft.refuse(name, "no such timer here")
+
+
+def _too_long(draft: Draft) -> None:
+    """Tell a person, watch on and ask on.  Only where nobody answers for as long again, it is over."""
+    longest_s = draft.visit.plan.times.recovering_s_max
+    hours = longest_s / 3600
+    if TOO_LONG in draft.visit.alarms:
+        draft.abort(f"nobody has answered in recovery for {hours:g} h")
+        return
+    text = f"the patient was not fit for discharge within {hours:g} h"
+    draft.raise_alarm(TOO_LONG, text)
+    draft.start_timer(LONGEST_TIMER, longest_s)
+    draft.ask(
+        "supervise",
+        f"{text[0].upper()}{text[1:]}. The monitor is watched and the scores are asked for as before. "
+        "At any time: abort, once the patient has been handed over to further care",
+        ("abort",),
+        then="abort ends the visit here, as aborted; without any answer it ends by itself in "
+        f"{hours:g} h.",
+    )
 
 
 RECOVERING = Phase(

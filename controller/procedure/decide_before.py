@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from controller.dosing import programme
 from controller.limits import BolusOrder
+from controller.plan import Item, Plan
 from controller.procedure import vitals_watch
 from controller.procedure.delivering import await_command, findings, propose
 from controller.procedure.draft import EARLY_S, VITALS_TIMER, Draft, Said
@@ -55,12 +56,25 @@ def _ask_next_item(draft: Draft) -> None:
     last = number + 1 == len(items)
     draft.ask(
         "checklist",
-        f"Checklist {number + 1} of {len(items)}, for the {item.role}: {item.text}",
+        f"Checklist {number + 1} of {len(items)}, for the {item.role}: {_wording(draft.visit.plan, item)}",
         ("yes", "no"),
         then=f"{'the self-test of pump and link' if last else 'the next item'}; "
         "with no the visit ends before any drug.",
-        proposed=Answer("yes"),
+        role=item.role,
     )
+
+
+def _wording(plan: Plan, item: Item) -> str:
+    """The item with the names and amounts of this visit: what is confirmed is named."""
+    text = item.text
+    for name, value in (
+        ("drug", plan.drug),
+        ("concentration", plan.concentration),
+        ("loaded", plan.syringe.loaded),
+        ("syringe", plan.syringe.name),
+    ):
+        text = text.replace(f"{{{name}}}", str(value))
+    return text
 
 
 def _checklist_answered(draft: Draft, said: Said) -> None:
@@ -68,7 +82,14 @@ def _checklist_answered(draft: Draft, said: Said) -> None:
         draft.not_taken(said.question, "every item is answered by a named role")
         return
     item = draft.visit.plan.checklist[draft.visit.chart.checked]
-    draft.record("checklist", item=item.key, role=item.role, choice=said.answer.choice, by=said.by)
+    draft.record(
+        "checklist",
+        item=item.key,
+        role=item.role,
+        choice=said.answer.choice,
+        by=said.by,
+        text=_wording(draft.visit.plan, item),
+    )
     draft.close(said.question)
     if said.answer.choice == "no":
         draft.abort(f"checklist: {item.key} answered no")

@@ -50,7 +50,7 @@ def supervised(draft: Draft, said: Said) -> None:
 def bolus_timer(draft: Draft, name: str) -> None:
     """A bolus, or a load, that takes longer than its volume can."""
     if name == CEILING_TIMER:
-        text = "the bolus took too long"
+        text = f"the {'load' if draft.state is State.LOADING else 'bolus'} took too long"
         draft.raise_alarm("bolus_time_ceiling", text)
         draft.hold(text)
     else:

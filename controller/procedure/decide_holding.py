@@ -78,15 +78,23 @@ def _ask(draft: Draft, note: str) -> None:
         lines.append(f"remaining of the infusion: {_remaining(visit)}")
     lines += [f"cannot be resumed: {why}"] if why else []
     lines += [note] if note else []
-    distress = visit.plan.distress
     left = visit.entered_at + visit.plan.times.holding_answer_s - draft.now
     draft.ask(
         "holding",
         "\n".join(lines),
         choices,
-        then=f"{_RESUMED[target]}recover leads to recovery, {distress} to the rescue, abort ends the "
-        "visit; without an answer recovery begins.",
+        then=_what_follows(visit, target),
         expires_after_s=max(0.0, left),
+    )
+
+
+def _what_follows(visit: Visit, target: Trigger | None) -> str:
+    """Of the answers that are offered, and of none."""
+    if _unprepared(visit):
+        return "abort ends the visit, and so does no answer; nothing was given."
+    return (
+        f"{_RESUMED[target]}recover leads to recovery, {visit.plan.distress} to the rescue, abort ends "
+        "the visit; without an answer recovery begins."
     )
 
 

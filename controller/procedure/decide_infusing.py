@@ -40,6 +40,10 @@ def _entered(draft: Draft, previous: State) -> None:
     if first is not None:
         _propose_rest(draft, first)
     elif draft.visit.chart.infusion_dose is not None:
+        if (
+            draft.visit.chart.ruled_dose is None
+        ):  # lost with a controller: a slip must still be seen
+            _note_rule(draft, _by_rule(draft.visit, draft.now))
         _propose(draft, draft.visit.chart.infusion_dose, ())
     else:
         _compute(draft)
@@ -71,11 +75,16 @@ def _compute(draft: Draft) -> None:
     result = _by_rule(draft.visit, draft.now)
     for line in result.arithmetic:
         draft.record("arithmetic", line=line)
-    draft.chart(ruled_dose=result.mass if result.mass >= SMALLEST else None)
+    _note_rule(draft, result)
     if result.mass < SMALLEST:
         _ask_dose(draft, "\n".join((*result.arithmetic, "the rule gives no dose: enter one")))
     else:
         _propose(draft, result.mass, result.arithmetic)
+
+
+def _note_rule(draft: Draft, result: RuleResult) -> None:
+    """Remember what the rule came to; a dose too small to be one is none."""
+    draft.chart(ruled_dose=result.mass if result.mass >= SMALLEST else None)
 
 
 def _by_rule(visit: Visit, now: float) -> RuleResult:

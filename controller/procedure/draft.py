@@ -149,6 +149,7 @@ class Draft:
         soft: tuple[str, ...] = (),
         token: str = "",
         expires_after_s: float | None = None,
+        role: str = "",
     ) -> None:
         """Ask, in the place of an open question of the same kind; `Phase.expired` hears of an expiry.
 
@@ -166,6 +167,7 @@ class Draft:
             soft=soft,
             token=token,
             expires_after_s=expires_after_s,
+            role=role,
         )
         self.change(questions=(*self.visit.questions, question))
         self.do(Ask(question))
@@ -284,9 +286,10 @@ def _wanted(values: Mapping[str, Value], expires_after_s: float | None) -> list[
     lines = []
     for name, value in values.items():
         only = f", with {' or '.join(value.needed_for)}" if value.needed_for else ""
-        lines.append(f"  {name}: {value.min:g} to {value.max:g} {value.unit}{only}")
+        span = f"{value.min:g} to {value.max:g} {value.unit}"
+        lines.append(f"  {name}: {'yes or no' if value.is_yes_or_no else span}{only}")
     if expires_after_s is not None:
         whole = expires_after_s >= 120
-        span = f"{expires_after_s / 60:.3g} min" if whole else f"{expires_after_s:.3g} s"
+        span = f"{expires_after_s / 60:.0f} min" if whole else f"{expires_after_s:.0f} s"
         lines.append(f"Answer within {span}.")
     return lines

@@ -47,6 +47,8 @@ def interrupted(draft: Draft, event: Interrupted) -> None:
         rescued=known.rescued,
         rescue_doses=known.rescue_doses,
         rescue_total=known.rescue_total,
+        rescue_at=draft.now if known.rescue_doses else None,  # when is not known: it counts as now
+        baseline=known.baseline,
         sign=known.sign,
     )
     draft.start_timer(VITALS_TIMER, draft.visit.bounds.data_age_s)

@@ -45,6 +45,11 @@ class Value:
     max: float
     needed_for: tuple[str, ...] = ()
 
+    @property
+    def is_yes_or_no(self) -> bool:
+        """Whether it is a word rather than a number: 1 is yes, 0 is no."""
+        return (self.min, self.max) == (0, 1)
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -60,7 +65,7 @@ class Question:
     """One open question.
 
     ``id`` is unique within a visit.  ``proposed`` is the answer that "yes, as proposed" gives; None
-    where nothing may be assumed.  ``soft`` names every soft limit that saying yes would exceed.
+    where nothing may be assumed.  ``role`` is whom it is for, where that is not left open.  ``soft`` names every soft limit that saying yes would exceed.
     ``expires_after_s`` counts from the asking; None while it may stand for ever.
     """
 
@@ -74,6 +79,11 @@ class Question:
     soft: tuple[str, ...] = ()
     token: str = ""
     expires_after_s: float | None = None
+    role: str = ""
+
+    def answered_by(self, who: str) -> str:
+        """The role and who spoke for it, for the record: "nurse, operator at the terminal"."""
+        return f"{self.role}, {who}" if self.role else who
 
 
 def answer_to(question: Question, choice: str, values: Mapping[str, float] | None = None) -> Answer:

@@ -16,12 +16,12 @@ NONE = "none"
 ALARM = "toxicity_sign"
 RECOVERING_FACTOR = 3
 """In recovery they are asked for a third as often: nothing flows in any more [design]."""
-_ASKED_IN = DELIVERING | {State.HOLDING, State.RECOVERING}
+_AFTERWARDS = frozenset({State.HOLDING, State.RECOVERING})
 
 
 def entered(draft: Draft) -> None:
     """Ask from now on, at the interval of the plan; at once where delivery has just been held."""
-    if not draft.visit.plan.limits.signs or draft.state not in _ASKED_IN:
+    if not draft.visit.plan.limits.signs or not _may_show(draft):
         return
     if draft.state is State.HOLDING:
         ask(draft)
@@ -29,6 +29,20 @@ def entered(draft: Draft) -> None:
     last = draft.visit.chart.sign_asked_at
     since = 0.0 if last is None else draft.now - last
     draft.start_timer(SIGNS_TIMER, max(0.0, _interval_s(draft) - since))
+
+
+def _may_show(draft: Draft) -> bool:
+    """Where the drug acts, or is about to; who was given none shows no signs of it."""
+    given = draft.visit.account.any_started
+    return draft.state in DELIVERING or (draft.state in _AFTERWARDS and given)
+
+
+def due(draft: Draft) -> None:
+    """The interval is over: ask, but about no drug of which nothing was given yet, nor twice at once."""
+    if draft.visit.account.any_started and draft.visit.question(KIND) is None:
+        ask(draft)
+    else:
+        draft.start_timer(SIGNS_TIMER, _interval_s(draft))
 
 
 def ask(draft: Draft) -> None:

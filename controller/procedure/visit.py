@@ -317,6 +317,7 @@ class Recovered:
     rescue_doses: int = 0
     rescue_total: float = 0.0
     sign: str = ""
+    baseline: Mapping[str, float] | None = None
     next_id: int = 1
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from controller.log_format import Kind
-from controller.report.reading import number_in, text_in
+from controller.reading import number_in, text_in
 from controller.report.story import Moment, Story
-from controller.wording import number
+from controller.wording import number, unit_text
 
 RANK = {"high": 3, "medium": 2, "low": 1}
 MARK = {"high": "!!!", "medium": "!!", "low": "!"}
@@ -66,13 +66,18 @@ def highest(found: tuple[AlarmSpan, ...]) -> str:
     return max((a.priority for a in found), key=lambda name: RANK.get(name, 0), default="")
 
 
+def look_of(priority: str) -> str:
+    """The priority it is shown as: a word that is none is shown as the lowest."""
+    return priority if priority in MARK else "low"
+
+
 def _priority(moment: Moment) -> str:
     return text_in(moment.record, "priority")
 
 
 def _begun(moment: Moment) -> AlarmSpan:
     record = moment.record
-    unit = text_in(record, "unit")
+    unit = unit_text(text_in(record, "unit"))
     return AlarmSpan(
         id=text_in(record, "alarm"),
         priority=_priority(moment),

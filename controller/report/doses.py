@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from controller.log_format import Kind
-from controller.report.reading import number_in, text_in
+from controller.reading import number_in, text_in
 from controller.report.story import Moment, Story
 
 OVER = frozenset({"stopped", "completed", "uncertain", "never_started"})
@@ -63,7 +63,7 @@ def doses(story: Story) -> tuple[Dose, ...]:
         if found is None:
             found = Dose(key, text_in(moment.record, "use"), moment.at_s, Amount())
         known[key] = _after(found, moment)
-    return tuple(known.values())
+    return _stopped(story, tuple(known.values()))
 
 
 def total_mg(amounts: Iterable[Amount | None]) -> float:
@@ -74,6 +74,29 @@ def total_mg(amounts: Iterable[Amount | None]) -> float:
 def total_ml(amounts: Iterable[Amount | None]) -> float:
     """The sum of the volumes that are known."""
     return sum(amount.volume_ml or 0.0 for amount in amounts if amount)
+
+
+def _stopped(story: Story, given: tuple[Dose, ...]) -> tuple[Dose, ...]:
+    """The dose that an emergency stop cut off has no last record of its own: the stop ended it.
+
+    What the pump had counted at the end, and no other dose has, is its amount.
+    """
+    cut = [dose for dose in given if dose.started_s is not None and dose.ended_s is None]
+    if len(cut) != 1 or cut[0].started_s is None:
+        return given
+    dose, begun_s = cut[0], cut[0].started_s
+    stops = (m for m in story.of_kind("stop") if m.record.get("confirmed") is True)
+    ended_s = next((stop.at_s for stop in stops if stop.at_s >= begun_s), None)
+    if ended_s is None:
+        return given
+    others = [other.delivered for other in given if other is not dose]
+    final = next((moment.record for moment in story.of_kind("finished")), {})
+    mg, ml = number_in(final, "delivered_mg"), number_in(final, "delivered_ml")
+    counted = dose.delivered
+    if mg is not None and ml is not None and ml >= total_ml([*others, counted]):
+        counted = Amount(mg - total_mg(others), ml - total_ml(others))
+    ended = replace(dose, delivered=counted, status="stopped", ended_s=ended_s)
+    return tuple(ended if one is dose else one for one in given)
 
 
 def _after(dose: Dose, moment: Moment) -> Dose:

@@ -23,13 +23,22 @@ STRIP = 18.0
 BUCKET_PX = 3.0
 """The width of a stretch whose range and mean a line of noise is drawn by."""
 
+LEADER_PX = 60.0
+"""How far the name of a state may stand from it; the key of the page has those that find no room."""
+
+NAME_PX = 11.0
+"""The height of the name of a limit: closer than this they are moved apart."""
+
 QUIET = frozenset({"s-preparing", "s-self-test", "s-baseline", "s-discharged"})
 """States in which no drug moves: not named where they are too short for their name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """The page a figure is drawn on; lengths in px of the picture's own coordinates."""
+    """The page a figure is drawn on; lengths in px of the picture's own coordinates.
+
+    The margin on the right is for the names of limits: nothing is written over a curve.
+    """
 
     name: str
     width: float
@@ -51,12 +60,12 @@ class Sheet:
 
 def wide(end_s: float) -> Sheet:
     """For a screen of a computer, and for paper."""
-    return Sheet("wide", 900, 44, 10, 13, end_s, hovers=True)
+    return Sheet("wide", 900, 44, 94, 13, end_s, hovers=True)
 
 
 def narrow(end_s: float) -> Sheet:
     """For a telephone; there is no pointer to hover with."""
-    return Sheet("narrow", 330, 32, 4, 6, end_s, hovers=False)
+    return Sheet("narrow", 330, 32, 56, 5, end_s, hovers=False)
 
 
 def drawn(figure: Figure, sheet: Sheet) -> Html:
@@ -110,25 +119,24 @@ def _names_above(states: Iterable[Bar], sheet: Sheet) -> Iterator[tuple[Bar, flo
             continue
         length = _length(bar.text)
         x = max(free, sheet.x(bar.start_s) + width / 2 - length / 2)
-        if x + length > sheet.width:
+        if x + length > sheet.width or abs(x + length / 2 - sheet.x(bar.start_s)) > LEADER_PX:
             continue
         free = x + length + 10
         yield bar, x
 
 
 def _lane(lane: Lane, sheet: Sheet, y: float, parts: list[Html]) -> float:
-    parts.append(_text(sheet.left, y + 11, lane.label, "title"))
-    y += ROW
-    free = sheet.left + _length(lane.label) * 1.1 + 8
+    if lane.label:
+        parts.append(_text(sheet.left, y + 11, lane.label, "title"))
+        y += ROW
+    if lane.mark and lane.bars:
+        parts.append(_text(sheet.left - 5, y + 9, lane.mark, f"mark {lane.bars[0].look}"))
+    right = sheet.width - sheet.right
+    parts.append(_line(sheet.left, y + 4.5, right, y + 4.5, "grid"))
     for bar in lane.bars:
-        first, last = sheet.x(bar.start_s), sheet.x(bar.end_s)
-        first = min(first, sheet.width - sheet.right - 3)
+        first, last = min(sheet.x(bar.start_s), right - 3), sheet.x(bar.end_s)
         parts.append(_rect(first, y, max(3.0, last - first), 9, f"bar {bar.look}", bar.text))
-        x = min(first, sheet.width - _length(bar.mark))
-        if bar.mark and x >= free:
-            parts.append(_text(x, y - 4, bar.mark, f"mark {bar.look}"))
-            free = x + _length(bar.mark) + 6
-    return y + 17
+    return y + 14
 
 
 # --- panels -----------------------------------------------------------------------------------------
@@ -145,7 +153,7 @@ def _panel(panel: Panel, states: Iterable[Bar], sheet: Sheet, y: float, parts: l
     parts += [frame.limit(limit) for limit in panel.limits]
     for mark in panel.marks:
         parts += frame.curve(mark) if isinstance(mark, Curve) else frame.bars(mark)
-    parts += [frame.limit_name(limit) for limit in panel.limits]
+    parts += frame.limit_names()
     return y + panel.height + 12
 
 
@@ -190,43 +198,51 @@ class _Frame:
     def limit(self, limit: Limit) -> Html:
         at = self.y(limit.value)
         right = self.sheet.width - self.sheet.right
-        return _line(
-            self.sheet.left, at, right, at, f"limit {limit.action}{' other' if limit.left else ''}"
-        )
+        return _line(self.sheet.left, at, right, at, f"limit {limit.action}")
 
-    def limit_name(self, limit: Limit) -> Html:
-        """On the side of the line where values may be; on the left where the right is taken."""
-        at = self.y(limit.value) + (11 if limit.upper else -3)
-        if limit.left:
-            return _text(self.sheet.left + 4, at, limit.label, f"limit-name left {limit.action}")
-        right = self.sheet.width - self.sheet.right
-        return _text(right - 4, at, limit.label, f"limit-name {limit.action}")
+    def limit_names(self) -> Iterator[Html]:
+        """In the margin beside their lines, moved down where two would touch."""
+        x = self.sheet.width - self.sheet.right + 5
+        free = float("-inf")
+        for limit in sorted(self.panel.limits, key=lambda one: -one.value):
+            at = max(free, self.y(limit.value) + 3.5)
+            name = limit.label if self.sheet.right > _length(limit.label) else limit.brief
+            yield _text(x, at, name, f"limit-name {limit.action}")
+            free = at + NAME_PX
 
     def curve(self, curve: Curve) -> list[Html]:
         look = f"curve {'among ' if len(self.panel.marks) > 1 else ''}c{curve.colour}"
         if curve.style == "band":
             return [part for run in curve.runs for part in self._band(run, curve.colour)]
         if curve.style == "steps":
-            return [part for run in curve.runs for part in self._steps(run, look)]
+            return self._steps(curve.runs, look)
         return [_path(thinned([self.at(p) for p in run]), look) for run in curve.runs]
 
-    def _steps(self, run: Run, look: str) -> list[Html]:
+    def _steps(self, found: Iterable[Run], look: str) -> list[Html]:
         """Corners, with the height of every step written on it: a low one beside a high one is seen."""
-        corners = steps(run)
-        named = [
-            self._height(first, last)
-            for first, last in pairwise(corners)
-            if first.y == last.y and first.y > 0
-        ]
-        return [_path([self.at(point) for point in corners], look), *named]
+        lines = [steps(run) for run in found]
+        heights = self._heights(pair for corners in lines for pair in pairwise(corners))
+        return [*(_path([self.at(point) for point in line], look) for line in lines), *heights]
 
-    def _height(self, first: Point, last: Point) -> Html:
-        text = f"{first.y:.4g} {self.panel.unit}"
-        left, right = self.at(first), self.at(last)
-        if _length(text) < right.x - left.x:
+    def _heights(self, pairs: Iterable[tuple[Point, Point]]) -> Iterator[Html]:
+        """Over its step, beside it where that is too short, and nowhere where another one stands."""
+        taken: list[tuple[float, float, float]] = []
+        for first, last in pairs:
+            if first.y != last.y or first.y <= 0:
+                continue
+            text = f"{first.y:.4g} {self.panel.unit}"
+            left, right, long = self.at(first), self.at(last), _length(text)
+            x = left.x + 4 if long < right.x - left.x else right.x + 5
+            x = min(x, self.sheet.width - long)
             above = left.y - 14 >= self.top  # under the title there is no room above the line
-            return _text(left.x + 4, left.y + (-5 if above else 12), text, "height")
-        return _text(right.x + 5, left.y + 11, text, "height")
+            y = left.y + (-5 if above else 12)
+            if any(
+                abs(y - at) < NAME_PX and x < end + 4 and begin < x + long + 4
+                for begin, end, at in taken
+            ):
+                continue
+            taken.append((x, x + long, y))
+            yield _text(x, y, text, "height")
 
     def _band(self, run: Run, colour: int) -> list[Html]:
         found = buckets(run, max(1.0, BUCKET_PX * self.sheet.end_s / self.sheet.plot))

@@ -5,7 +5,7 @@ Only data; `drawing` makes SVG of it, at whatever width.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from controller.report.series import Run
 
@@ -33,14 +33,13 @@ class Bars:
 class Limit:
     """A line that a value should not cross.  ``action``: what follows, "hold" or "warn".
 
-    ``upper``: values belong below it.  ``left``: its name stands on the left.
+    ``brief`` is its name where there is no room for ``label``.
     """
 
     value: float
     action: str
     label: str
-    upper: bool
-    left: bool = False
+    brief: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,26 +58,32 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Bar:
-    """A stretch of a lane; ``look`` is its class, ``mark`` is written over it."""
+    """A stretch of a lane; ``look`` is its class, ``text`` is told to a pointer."""
 
     start_s: float
     end_s: float
     look: str
     text: str
-    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Lane:
-    """One row of bars under its name."""
+    """One row of bars under its name; without one it goes on from the lane above.
+
+    ``mark`` stands in the margin before it, so that nothing is written over a bar.
+    """
 
     label: str
     bars: tuple[Bar, ...]
+    mark: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A picture over the whole visit; ``summary`` says in words what is to be seen in it."""
+    """A picture over the whole visit; ``summary`` says in words what is to be seen in it.
+
+    ``note`` says what is missing from it.
+    """
 
     id: str
     title: str
@@ -87,4 +92,5 @@ class Figure:
     end_s: float
     panels: tuple[Panel, ...] = ()
     lanes: tuple[Lane, ...] = ()
-    hovers: tuple[Bar, ...] = field(default=())
+    hovers: tuple[Bar, ...] = ()
+    note: str = ""

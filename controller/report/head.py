@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.alarms import AlarmSpan, highest
 from controller.report.doses import Dose, total_mg, total_ml
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Seal, Story
 from controller.report.tables import facts, section, two_lines
 from controller.wording import number
@@ -43,14 +43,15 @@ def title_of(story: Story) -> str:
 def head(story: Story) -> Html:
     """Title, outcome, and the verdict on the log."""
     header = story.header
-    ids = " · ".join(filter(None, (text_in(header, "session"), text_in(header, "device"))))
+    ids = (text_in(header, "session"), text_in(header, "device"))
     began = clock.date(number_in(header, "ts"))
+    known = [element("span", part) for part in (*ids, began, clock.long(story.end_s)) if part]
     simulated = "simulated" if header.get("simulated") is True else "real pump on a bench"
     return element(
         "header",
         element("p", f"Report of a visit · {simulated}", class_="kicker"),
         element("div", element("h1", title_of(story)), _outcome(story), class_="title"),
-        element("p", f"{ids} · {began} · {clock.long(story.end_s)}", class_="ids"),
+        element("p", known, class_="ids"),
         _verdict(story.seal),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from controller.reading import text_in
 from controller.report.alarms import alarms
 from controller.report.doses import doses
 from controller.report.head import about, banner, head, tiles, title_of, why_it_ended
@@ -10,7 +11,6 @@ from controller.report.part_checks import alarm_part, check_part, version_part
 from controller.report.part_doses import arithmetic_part, dose_part
 from controller.report.part_patient import plot_part, score_part, vital_part
 from controller.report.plots import figures
-from controller.report.reading import text_in
 from controller.report.story import Story
 from controller.report.timeline import timeline_part
 from firmware_bridge.notice import NOTICE

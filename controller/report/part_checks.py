@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from controller.reading import answerer, text_in, words
 from controller.report import clock
-from controller.report.alarms import MARK, AlarmSpan
+from controller.report.alarms import MARK, AlarmSpan, look_of
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import text_in, words
+from controller.report.sentences import asked
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
 
@@ -24,23 +25,20 @@ def alarm_part(story: Story, raised: tuple[AlarmSpan, ...]) -> Html:
 
 
 def _alarm_row(story: Story, alarm: AlarmSpan) -> tuple[Child, ...]:
+    look = look_of(alarm.priority)
     if alarm.ended_s is None:
         duration = f"to the end, {clock.long(story.end_s - alarm.since_s)}"
     else:
         duration = clock.long(alarm.ended_s - alarm.since_s)
     return (
         two_lines(alarm.text, alarm.action),
-        chip(f"{MARK.get(alarm.priority, '!')} {alarm.priority}", f"a-{_look(alarm.priority)}"),
+        chip(f"{MARK[look]} {alarm.priority}", f"a-{look}"),
         two_lines(clock.at(alarm.since_s), words(story.state_at(alarm.since_s))),
         duration,
         alarm.value or ABSENT,
         alarm.limit or ABSENT,
         ABSENT if alarm.seen_s is None else two_lines(alarm.seen_by, clock.at(alarm.seen_s)),
     )
-
-
-def _look(priority: str) -> str:
-    return priority if priority in MARK else "low"
 
 
 # --- checks and versions ----------------------------------------------------------------------------
@@ -57,7 +55,7 @@ def check_part(story: Story) -> Html:
 def _checklist(story: Story) -> Iterator[Html]:
     rows = [
         (
-            words(text_in(m.record, "item")).capitalize(),
+            asked(m),
             two_lines(text_in(m.record, "choice"), ", ".join(filter(None, _answerer(m)))),
         )
         for m in story.of_kind("checklist")
@@ -68,8 +66,7 @@ def _checklist(story: Story) -> Iterator[Html]:
 
 def _answerer(moment: Moment) -> tuple[str, str, str]:
     """In which role, who, and when."""
-    record = moment.record
-    return text_in(record, "role"), text_in(record, "by"), clock.at(moment.at_s)
+    return text_in(moment.record, "role"), answerer(moment.record), clock.at(moment.at_s)
 
 
 def _self_tests(story: Story) -> Iterator[Html]:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.doses import Amount, Dose, total_mg, total_ml
 from controller.report.markup import Child, Html, element, together
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, chip, section, table, two_lines
 from controller.wording import quantity
@@ -89,15 +89,16 @@ def _dose_row(dose: Dose, end_s: float, conc: float | None) -> tuple[Child, ...]
         _amount(dose.ordered),
         _amount(dose.programmed),
         _amount(dose.delivered),
-        _amount(dose.estimated(end_s, conc)),
+        _amount(dose.estimated(end_s, conc), "at most " if dose.status == "uncertain" else ""),
         together(chip(text, look), element("small", f"{ended}{took}")),
     )
 
 
-def _amount(amount: Amount | None) -> Html:
+def _amount(amount: Amount | None, bound: str = "") -> Html:
+    """``bound`` says which way it may be off: nobody saw when an uncertain dose ended."""
     if amount is None:
         return two_lines(ABSENT, "")
-    mg = ABSENT if amount.dose_mg is None else f"{amount.dose_mg:.2f} mg"
+    mg = ABSENT if amount.dose_mg is None else f"{bound}{amount.dose_mg:.2f} mg"
     volume = "" if amount.volume_ml is None else f"{amount.volume_ml:.3f} mL"
     rate = "" if amount.rate_ml_h is None else f" at {amount.rate_ml_h:.3f} mL/h"
     return two_lines(mg, f"{volume}{rate}")

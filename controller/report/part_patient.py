@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
+from controller.flat_json import Scalar
 from controller.log_format import RESERVED, Record
+from controller.reading import number_in, text_in, words
 from controller.report import clock
 from controller.report.drawing import drawn, narrow, wide
 from controller.report.figure import Figure
 from controller.report.head import number_of
 from controller.report.markup import Child, Html, element, together
 from controller.report.plots import limits_of
-from controller.report.reading import number_in, text_in, words
 from controller.report.story import Moment, Story
 from controller.report.tables import ABSENT, section, table, two_lines
 from controller.wording import quantity, split_unit
@@ -38,6 +40,7 @@ def plot_part(story: Story, made: Iterable[Figure]) -> Html:
             element("figcaption", element("h3", figure.title)),
             drawn(figure, wide(figure.end_s)),
             drawn(figure, narrow(figure.end_s)),
+            element("p", figure.note, class_="note") if figure.note else None,
             id=f"figure-{figure.id}",
         )
         for figure in made
@@ -47,7 +50,8 @@ def plot_part(story: Story, made: Iterable[Figure]) -> Html:
         return section("plots", "The visit as pictures", text)
     note = (
         "Minutes since the visit began. Coloured stretches are the states of the procedure. A pale band "
-        "around a line is the range of a signal that was measured every second. A gap is a gap in the data."
+        "around a line is the range of a signal that was measured every second. A gap is a gap in the data. "
+        "A solid red line is a limit that holds delivery, a dashed one a limit that warns."
     )
     return section(
         "plots", "The visit as pictures", element("p", note, class_="note"), state_key(story), shown
@@ -121,14 +125,27 @@ def score_part(story: Story) -> Html:
     )
     parts: list[Html] = []
     if scored:
-        columns = ("Score", *(f"{words(m.kind)}, {clock.at(m.at_s)}" for m in scored))
-        rows = [(_score_name(key), *(_score(m, key) for m in scored)) for key in keys]
+        columns = ("Asked", *(_score_name(key) for key in keys))
+        asked = [list(same) for _, same in groupby(scored, key=lambda m: _entered(m, keys))]
+        rows = [(_asked(same), *(_score(same[0], key) for key in keys)) for same in asked]
         parts.append(table("As entered by the person who answered.", columns, rows, look="scores"))
     if story.later:
         told = [(clock.date(number_in(r, "ts")), text_in(r, "by"), _told(r)) for r in story.later]
         caption = "Told after the visit, and kept beside the sealed log."
         parts.append(table(caption, ("When", "By", "What"), told))
     return section("scores", "Pain, mood and recovery, before and after", parts)
+
+
+def _entered(moment: Moment, keys: Iterable[str]) -> tuple[Scalar | None, ...]:
+    """What neighbours must have in common to be one row."""
+    return (moment.kind, *(moment.record.get(key) for key in keys))
+
+
+def _asked(same: Sequence[Moment]) -> Html:
+    """When, and how often with the same answer."""
+    first, last = same[0], same[-1]
+    again = f", {len(same)} times until {clock.at(last.at_s)}" if len(same) > 1 else ""
+    return two_lines(words(first.kind).capitalize(), f"{clock.at(first.at_s)}{again}")
 
 
 def _told(record: Record) -> str:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from controller.reading import number_in, words
 from controller.report import clock
-from controller.report.alarms import MARK, AlarmSpan
+from controller.report.alarm_lanes import alarm_lanes
+from controller.report.alarms import AlarmSpan
 from controller.report.figure import Bar, Bars, Curve, Figure, Lane, Limit, Panel
-from controller.report.reading import number_in, words
 from controller.report.scale import rounded
 from controller.report.series import Run, extent, runs
 from controller.report.story import Moment, Story
@@ -36,6 +37,7 @@ EFFECTS = (
 """Key, name, colour, the least that the axis reaches up to (a flat line must not look like a mountain)."""
 SIGNS = ("anxious", "sedated", "toxicity")
 SITES = "_ng_ml"
+NO_PRESSURE = "The pump told no pressure in the line, so there is none to plot."
 LIMITS = (("hold", "below"), ("hold", "above"), ("warn", "below"), ("warn", "above"))
 
 
@@ -48,13 +50,13 @@ def figures(story: Story, raised: tuple[AlarmSpan, ...]) -> tuple[Figure, ...]:
     body = [*_concentrations(story), *(_effect(story, *row) for row in EFFECTS)]
     vitals = [_vital(story, *row) for row in VITALS]
     wanted = (
-        ("pump", "Pump", pump, ()),
-        ("body", "Drug in the body, and its effects", body, tuple(_signs(story))),
-        ("vitals", "Vital signs", vitals, ()),
+        ("pump", "Pump", pump, (), "" if pump[-1] else NO_PRESSURE),
+        ("body", "Drug in the body, and its effects", body, tuple(_signs(story)), ""),
+        ("vitals", "Vital signs", vitals, (), ""),
     )
     made = (
-        frame.figure(name, title, [panel for panel in panels if panel], lanes)
-        for name, title, panels, lanes in wanted
+        frame.figure(name, title, [panel for panel in panels if panel], lanes, note)
+        for name, title, panels, lanes, note in wanted
     )
     return tuple(figure for figure in made if figure.panels)
 
@@ -69,19 +71,11 @@ class _Frame:
             for s in story.states
             if s.length_s > 0
         )
-        self._alarms = tuple(
-            Bar(
-                alarm.since_s,
-                story.end_s if alarm.ended_s is None else alarm.ended_s,
-                f"a-{alarm.priority if alarm.priority in MARK else 'low'}",
-                f"{MARK.get(alarm.priority, '!')} {alarm.text}, {clock.at(alarm.since_s)}",
-                MARK.get(alarm.priority, "!"),
-            )
-            for alarm in raised
-        )
+        self._alarms = alarm_lanes(raised, story.end_s)
 
-    def figure(self, name: str, title: str, panels: list[Panel], lanes: tuple[Lane, ...]) -> Figure:
-        alarms = (Lane("Alarms", self._alarms),) if self._alarms else ()
+    def figure(
+        self, name: str, title: str, panels: list[Panel], lanes: tuple[Lane, ...], note: str
+    ) -> Figure:
         return Figure(
             id=name,
             title=title,
@@ -89,7 +83,8 @@ class _Frame:
             states=self._states,
             end_s=self._story.end_s,
             panels=tuple(panels),
-            lanes=(*alarms, *lanes),
+            lanes=(*self._alarms, *lanes),
+            note=note,
             hovers=tuple(_hovers(self._story, panels)),
         )
 
@@ -170,8 +165,10 @@ def _cuff(story: Story, title: str, colour: int) -> Panel | None:
     readings = tuple(_readings(story.samples))
     if not readings:
         return None
-    sys_limits = limits_of(story, "nibp_sys_mmhg", "systolic ")
-    limits = (*sys_limits, *limits_of(story, "nibp_dia_mmhg", "diastolic "))
+    limits = (
+        *limits_of(story, "nibp_sys_mmhg", "sys "),
+        *limits_of(story, "nibp_dia_mmhg", "dia "),
+    )
     values = [value for _, low, high in readings for value in (low, high)]
     ends = [*values, *(limit.value for limit in limits)]
     low, high, step = rounded(min(ends), max(ends), 4)
@@ -200,9 +197,8 @@ def limits_of(story: Story, key: str, whose: str = "") -> Iterator[Limit]:
     for action, side in LIMITS:
         value = number_in(story.header, f"{action}_{side}_{key}")
         if value is not None:
-            upper = side == "above"
-            label = f"{whose}{action} {'>' if upper else '<'} {number(value)}"
-            yield Limit(value, action, label, upper, left=whose.startswith("diastolic"))
+            beyond = f"{'>' if side == 'above' else '<'} {number(value)}"
+            yield Limit(value, action, f"{whose}{action} {beyond}", f"{whose}{beyond}")
 
 
 def _reach(found: tuple[Run, ...], limits: tuple[Limit, ...]) -> tuple[float, float] | None:

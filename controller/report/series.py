@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
-from controller.report.reading import number_in
+from controller.reading import number_in
 from controller.report.story import Moment
 
 GAP_S = 10.0

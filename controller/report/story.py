@@ -1,8 +1,6 @@
 """A session log as the story of one visit: every record with its time, and the states it went through.
 
-Times are seconds of the visit's own clock since the first record.  The monotonic clock of a process
-carries them, since the wall clock is only a label and a scaled visit runs faster than it; where a new
-process went on after a crash, the label says how long the gap was.
+Times are seconds of the visit's own clock since the first record (`controller.visit_clock`).
 
 Not answerable for what the records mean (`doses`, `alarms`, `timeline`).
 """
@@ -13,10 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from controller.log_format import Kind, Prefix, Record
-from controller.report.reading import number_in, text_in
-
-SPEED_MAX = 1e4
-"""Far beyond what a scaled run can do; a log that says more is not believed in this."""
+from controller.reading import text_in
+from controller.visit_clock import timed
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +91,7 @@ class Story:
 
 def tell(prefix: Prefix, file: str, later: Iterable[Record] = ()) -> Story:
     """The story of the part of a log that can be believed, and of what was told after it."""
-    moments = tuple(_timed(prefix.records))
+    moments = tuple(Moment(at_s, record) for at_s, record in timed(prefix.records))
     end_s = max((moment.at_s for moment in moments), default=0.0)
     events = tuple(moment for moment in moments if moment.kind != Kind.SAMPLE)
     seal = Seal(file, len(moments), prefix.sealed, prefix.reason, prefix.h.decode("ascii"))
@@ -108,24 +104,6 @@ def tell(prefix: Prefix, file: str, later: Iterable[Record] = ()) -> Story:
         seal=seal,
         later=tuple(later),
     )
-
-
-def _timed(records: Iterable[Record]) -> Iterator[Moment]:
-    """Every record with its time, which never runs backwards."""
-    speed, boot, base_s, at_s, label_ms = 1.0, "", 0.0, 0.0, 0.0
-    for record in records:
-        mono_s = (number_in(record, "mono") or 0.0) / 1000
-        ts_ms = number_in(record, "ts") or 0.0
-        if not boot:
-            speed = number_in(record, "speed") or 1.0
-            speed = speed if 0 < speed <= SPEED_MAX else 1.0
-            base_s = -mono_s
-        elif boot != record.get("boot"):
-            gap_s = max(0.0, (ts_ms - label_ms) / 1000 * speed)
-            base_s = at_s + gap_s - mono_s
-        boot, label_ms = str(record.get("boot")), ts_ms
-        at_s = max(at_s, base_s + mono_s)
-        yield Moment(at_s, record)
 
 
 def _states(events: Iterable[Moment], end_s: float) -> Iterator[Span]:

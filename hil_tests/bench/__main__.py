@@ -16,7 +16,7 @@ from hil_tests.bench.commands import cold_start, commands
 from hil_tests.bench.exchange import exchange
 from hil_tests.bench.flow import flow
 from hil_tests.bench.idle import idle
-from hil_tests.bench.patient import patient
+from hil_tests.bench.patient import patient, population
 from hil_tests.bench.rehearsal import rehearsal
 from hil_tests.bench.timing import Effort
 
@@ -29,6 +29,7 @@ TABLES = {
     "rehearsal": rehearsal,
     "patient": patient,
     "flow": flow,
+    "population": population,
 }
 HEAD = (
     "Medians and quartiles of interleaved rounds; a ratio is ours over the floor of the same round."

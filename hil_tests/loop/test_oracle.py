@@ -38,6 +38,8 @@ class Intervening:
             self._say(runner, question, "dissociation", 610.0)
         elif question.kind == "holding":
             self._say(runner, question, "resume", 120.0)
+        elif question.kind == "checklist":
+            self._say(runner, question, "yes", 1.0)
         elif question.proposed is not None:
             runner.loop.call_later(1.0, runner.answer, question.id, question.proposed, self.name)
 

@@ -12,8 +12,8 @@ import pytest
 
 from controller.cli import pump_session
 from controller.cli.outcome import ENDED_BADLY, NotNow
-from controller.cli.pump import PumpSpec
 from controller.cli.pump_session import PumpSession
+from controller.cli.pump_spec import PumpSpec
 from firmware_bridge.dialects import parse_pump_url
 from firmware_bridge.spawn import Left
 from firmware_bridge.transports import memory

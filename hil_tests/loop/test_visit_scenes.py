@@ -14,11 +14,30 @@ from controller.alarms import ALARMS, FIRST_SET
 from controller.cli.options import make_operator
 from controller.cli.rehearsal import Rehearsed, Stage
 from controller.cli.screen import Screen
+from controller.log_format import longest_valid_prefix
 from controller.procedure.table import DELIVERING, State
+from controller.report.alarms import alarms
+from controller.report.story import tell
 from controller.runner import Observer, Runner
 from controller.telemetry import Message
 from hil_tests.visit_scenes import SCENES
-from hil_tests.visit_stage import BUDGET_S, PROCEDURES, WAYS, Scene, acknowledged, plan_of, play
+from hil_tests.visit_stage import (
+    BUDGET_S,
+    KETAMINE,
+    PROCEDURES,
+    RECOVER,
+    RESUME,
+    USEFUL,
+    WAYS,
+    Scene,
+    acknowledged,
+    as_it_is,
+    breaks,
+    mended,
+    plan_of,
+    play,
+    shows,
+)
 from sim.virtual_loop import run_virtual
 
 SEEDS = range(4)
@@ -64,6 +83,21 @@ def test_every_procedure_completes_and_no_invariant_is_violated(procedure: str) 
         rehearsed, _ = run_virtual(stage.run, seed=seed, budget_s=BUDGET_S)
         assert rehearsed.violations == (), f"seed {seed}"
         assert rehearsed.report.outcome.value in {"completed", "rescued"}, f"seed {seed}"
+
+
+@pytest.mark.parametrize(("seed", "too_long"), [(91, True), (150, False)])
+def test_who_is_long_not_fit_is_watched_until_fit_and_the_visit_completes(
+    seed: int, too_long: bool
+) -> None:
+    """Two people in whom a visit once ended as aborted, for being unfit after 4 h (decision 0012)."""
+    stage = Stage(plan_of(PROCEDURES[0]), seed, make_operator("auto"))
+    rehearsed, _ = run_virtual(stage.run, seed=seed, budget_s=BUDGET_S)
+    assert rehearsed.violations == ()
+    assert rehearsed.report.outcome.value == "completed"
+    assert ("recovery_too_long" in rehearsed.report.alarms) is too_long
+    why = [r["why"] for r in stage.events() if r["kind"] == "refused" and r["what"] == "discharge"]
+    assert len(why) > 10
+    assert set(why) == {"the patient does not walk safely"}
 
 
 # --- terminal, dashboards and log -----------------------------------------------------------------
@@ -150,6 +184,42 @@ def test_terminal_dashboards_and_log_tell_the_same_story_of_every_alarm(name: st
     assert folded_terminal(three.out.getvalue()) == three.changes
     assert folded_messages(three.messages) == three.changes
     assert dict(three.changes).keys() == set(stage_alarms(stage))
+
+
+MANY = Scene(
+    "many alarms: seen, latched, over, again",
+    KETAMINE,
+    USEFUL + RESUME + RECOVER,
+    (
+        (State.OBSERVING, 60.0, shows(spo2_pct=93.0)),
+        (State.OBSERVING, 120.0, acknowledged),
+        (State.OBSERVING, 200.0, as_it_is),
+        (State.INFUSING, 60.0, shows(hr_bpm=160.0)),
+        (State.HOLDING, 30.0, as_it_is),
+        (State.HOLDING, 60.0, acknowledged),
+        (State.INFUSING, 420.0, breaks("downstream_occlusion")),
+        (State.RECOVERING, 120.0, mended),
+        (State.RECOVERING, 200.0, shows(spo2_pct=89.0)),
+        (State.RECOVERING, 300.0, as_it_is),
+        (State.RECOVERING, 400.0, acknowledged),
+    ),
+)
+
+
+def test_of_many_alarms_at_once_all_three_tell_the_same_and_so_does_the_report() -> None:
+    _, stage, three = overheard(MANY)
+    assert {name for name, _ in three.changes} >= {
+        *("vitals_spo2_pct", "vitals_spo2_pct_warn", "vitals_hr_bpm", "pump_occlusion"),
+    }
+    assert {now for _, now in three.changes} == {"active", "latched", "inactive"}
+    assert folded_log(stage) == three.changes
+    assert folded_terminal(three.out.getvalue()) == three.changes
+    assert folded_messages(three.messages) == three.changes
+    seen = [(r["alarm"], r["by"]) for r in stage.events() if r.get("phase") == "acknowledged"]
+    assert len(seen) >= 3
+    told = alarms(tell(longest_valid_prefix(stage.storage.contents()), "x.jsonl"))
+    assert {alarm.id for alarm in told} == set(stage_alarms(stage))
+    assert [(alarm.id, alarm.seen_by) for alarm in told if alarm.seen_by] == seen
 
 
 def stage_alarms(stage: Stage) -> tuple[str, ...]:

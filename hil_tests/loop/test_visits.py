@@ -116,6 +116,8 @@ def test_what_a_rehearsal_does_is_on_the_dashboards_too() -> None:
     assert b'"outcome":"completed"' in session
     assert stage.bus.retained["infusion/v1/bench-1/availability"].payload == b"offline"
     assert stage.bus.counts["infusion/v1/bench-1/pump"] > rehearsed.report.duration_s * 0.9
+    five_s = rehearsed.report.duration_s / 5
+    assert 0.7 * five_s < stage.bus.counts["infusion/v1/bench-1/diag"] <= five_s + 1
 
 
 def test_the_pump_is_left_as_it_was_found() -> None:

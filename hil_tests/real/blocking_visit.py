@@ -20,7 +20,7 @@ from controller.cli.live import LiveVisit
 from controller.cli.live_parts import LiveSpec
 from controller.cli.options import existing_plan
 from controller.mqtt_url import parse_mqtt_url
-from controller.procedure.questions import Question
+from controller.procedure.questions import Answer, Question
 from controller.procedure.table import State
 from controller.runner import Observer, Runner
 from controller.vitals_replay import Recording
@@ -55,8 +55,8 @@ class Bystander(Observer):
         if not self._watches:
             self._watches = True
             runner.observers.append(self)
-        if question.proposed is not None:
-            answer = question.proposed
+        answer = Answer("yes") if question.kind == "checklist" else question.proposed
+        if answer is not None:
             runner.loop.call_later(SOON_S, runner.answer, question.id, answer, "bystander")
 
     def refused(self, question: Question, why: str, runner: Runner) -> None:

@@ -21,6 +21,7 @@ from typing import Any, TypeVar
 
 from firmware_bridge.clock import WALL_FLOOR_S, new_loop
 from hil_tests.real.command_line import PROCEDURE, REPOSITORY, Ended
+from hil_tests.real.lateness import Lateness
 from sim.devices.base import Reply
 from sim.devices.new_era import NewEraPump
 from sim.devices.new_era_state import Settings
@@ -170,6 +171,7 @@ class Bench:
         (home / "short.toml").write_text(f'{head}[checklist]\niv = "The IV line is in place"\n')
         (home / "person.toml").write_text(SCRIPT)
         self._running: list[subprocess.Popen[str]] = []
+        self.lateness = Lateness()
 
     def run(
         self, *, device: str = "bench-1", logs: Path | None = None, operator: str = ""
@@ -200,6 +202,7 @@ class Bench:
                 yield json.loads(line)
 
     def close(self) -> None:
+        self.lateness.close()
         for process in self._running:
             if process.poll() is None:
                 process.kill()

@@ -27,7 +27,9 @@ AUTHORISED_NL = 1_500_000
 """A test bolus of 1 mL and half as much for the infusion."""
 
 SCHEDULING_S = 0.1
-"""Wall time that a busy machine may take to bring a frame from the controller to the pump."""
+"""Wall time that a quiet machine may take to bring a frame from the controller to the pump."""
+WAKE_UPS = 4
+"""Processes and threads that must be woken on the way: controller, bridge, pump, and the one that looks."""
 
 
 @pytest.fixture
@@ -37,17 +39,20 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     bench.close()
 
 
-def bounded(what: str, before: Seen, after: Seen, lease_s: float = LEASE_S) -> None:
+def bounded(
+    bench: Bench, what: str, before: Seen, after: Seen, *, lease_s: float = LEASE_S
+) -> None:
     """Invariant 1, from the last packet that renewed the pump's own dead-man.
 
-    The controller's renewal came at most `SCHEDULING_S` of wall time before that packet.
+    Scheduling is allowed what a quiet machine needs, and what this one was seen to be late.
     """
-    allowed_s = lease_s + STOP_S + SCHEDULING_S * SPEED
+    scheduling_s = SCHEDULING_S + WAKE_UPS * bench.lateness.worst_s()
+    allowed_s = lease_s + STOP_S + scheduling_s * SPEED
     allowed_nl = before.rate_nl_h * allowed_s / 3_600 + STROKE_NL
     further_nl = after.plunger_nl - before.spoken_to_nl
     print(
         f"\n{what}: {further_nl} nL after the last renewal, {allowed_nl:.0f} nL allowed: rate x "
-        f"(stretched lease {lease_s:g} s + stop {STOP_S:g} s + scheduling {SCHEDULING_S * SPEED:g} s) "
+        f"(stretched lease {lease_s:g} s + stop {STOP_S:g} s + scheduling {scheduling_s * SPEED:.1f} s) "
         "+ one stroke"
     )
     assert 0 <= further_nl <= allowed_nl
@@ -79,7 +84,7 @@ def test_a_killed_controller_stops_the_pump_and_the_next_one_waits_for_a_person(
     first.kill()
     again = bench.run()  # at once: the former bridge may still be stopping its pump
     stopped = bench.pump.standing()
-    bounded("controller killed", before, stopped, lease_s=0.0)  # its bridge stops at once
+    bounded(bench, "controller killed", before, stopped, lease_s=0.0)  # its bridge stops at once
     while not any(r["kind"] == "holding" for r in bench.records()):
         assert bench.pump.see().plunger_nl == stopped.plunger_nl
         time.sleep(0.05)
@@ -97,7 +102,7 @@ def test_a_killed_bridge_is_replaced_and_the_visit_waits_for_a_person(bench: Ben
     bridge = visit.bridge()
     before = bench.pump.see()
     os.kill(bridge, signal.SIGKILL)
-    bounded("bridge killed", before, bench.pump.standing())
+    bounded(bench, "bridge killed", before, bench.pump.standing())
     ended = visit.ends()
     went_on_by_a_person(bench, ended, "the bridge is gone")
     assert bench.pump.settings().safe_s == 0
@@ -113,7 +118,7 @@ def test_with_both_killed_the_pump_stops_by_itself_and_a_restart_waits_for_a_per
     os.kill(bridge, signal.SIGKILL)
     first.kill()
     stopped = bench.pump.standing()
-    bounded("both killed", before, stopped)
+    bounded(bench, "both killed", before, stopped)
     ended = bench.run().ends()
     went_on_by_a_person(bench, ended, "interrupted")
     assert bench.pump.settings().safe_s == 0
@@ -125,7 +130,7 @@ def test_an_unplugged_pump_stops_and_is_met_again_and_gets_its_settings_back(ben
     before = bench.pump.infusing()
     bench.pump.unplug()
     stopped = bench.pump.standing()
-    bounded("unplugged", before, stopped)
+    bounded(bench, "unplugged", before, stopped)
     time.sleep(0.3)
     bench.pump.replug()
     ended = visit.ends()

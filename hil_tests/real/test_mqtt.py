@@ -72,6 +72,17 @@ async def test_a_state_is_there_for_whoever_comes_late_and_gone_when_taken_away(
             assert late.last(alarm.topic) is None
 
 
+async def test_an_alarm_is_shown_even_where_it_is_taken_away_at_once(
+    broker: Amqtt | Mosquitto,
+) -> None:
+    alarm = Message(f"{ROOT}/alarm/link_lost", b'{"state":"active"}', 1, True)
+    async with running(at(broker)) as bench, watching(broker.port) as dashboard:
+        for message in (alarm._replace(payload=b"early"), alarm, alarm._replace(payload=b"")):
+            bench.publisher.publish(message)
+        await dashboard.until(lambda: b"" in dashboard.payloads(alarm.topic))
+        assert dashboard.payloads(alarm.topic) == [alarm.payload, b""]
+
+
 async def test_leaving_says_offline(broker: Amqtt | Mosquitto) -> None:
     async with watching(broker.port) as dashboard:
         async with running(at(broker)) as bench:

@@ -1,4 +1,4 @@
-"""The report in a real browser: fits a telephone and a desk, shows one picture of each, prints on A4."""
+"""The report in a real browser: fits a telephone and a desk, nothing over anything else, prints on A4."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from hil_tests.pure.controller.report_logs import FIRST_VISIT, SEAL, page
+from hil_tests.pure.controller.report_logs import FIRST_VISIT, SEAL, Entry, alarm, page
 
 CHROMIUM = (
     shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -22,6 +22,15 @@ FLAGS = (
 )
 ASK = """<!DOCTYPE html><meta charset="utf-8"><iframe id="f" style="border:0;width:%dpx;height:900px"></iframe>
 <pre id="said"></pre><script>
+const touching = (svg) => {
+  const found = [], texts = [...svg.querySelectorAll("text")].map((e) => [e, e.getBoundingClientRect()]);
+  texts.forEach(([one, a], index) => texts.slice(index + 1).forEach(([other, b]) => {
+    const wide = Math.min(a.right, b.right) - Math.max(a.left, b.left);
+    const high = Math.min(a.bottom, b.bottom) - Math.max(a.top, b.top);
+    if (wide > 1 && high > 4) found.push(one.textContent + " / " + other.textContent);
+  }));
+  return found;
+};
 const frame = document.getElementById("f");
 frame.onload = () => {
   const page = frame.contentDocument, width = page.documentElement.clientWidth;
@@ -33,6 +42,11 @@ frame.onload = () => {
     width, scroll: page.documentElement.scrollWidth,
     beyond: beyond.map((e) => e.tagName + "." + e.className),
     pictures: [...page.querySelectorAll("svg")].filter(seen).map((e) => e.getAttribute("class")),
+    touching: [...page.querySelectorAll("svg")].filter(seen).flatMap((svg) => touching(svg)),
+    clipped: texts.filter((e) => {
+      const at = e.getBoundingClientRect();
+      return at.left < 0 || at.right > width;
+    }).map((e) => e.textContent),
     smallest_px: Math.min(...texts.map((e) =>
       parseFloat(getComputedStyle(e).fontSize) * e.getScreenCTM().a)),
   });
@@ -48,7 +62,21 @@ pytestmark = [
 
 @pytest.fixture(scope="module")
 def report() -> str:
-    return page([*FIRST_VISIT, SEAL])
+    """A visit with alarms at the same time, holds, and rates far apart."""
+    held: list[Entry] = []
+    for at_s in range(800, 4_000, 160):
+        held.append((float(at_s), "state", {"to": "holding", "from": "infusing"}))
+        held.append((at_s + 80.0, "state", {"to": "infusing", "from": "holding"}))
+        held.append((at_s + 1.0, "sample", {"rate_ml_h": 0.0, "delivered_ml": 1.0}))
+        held += [
+            (at_s + 80.0 + t, "sample", {"rate_ml_h": 3.333, "delivered_ml": 1.0})
+            for t in range(0, 80, 8)
+        ]
+    for number, priority in enumerate(("high", "medium", "low", "high", "low", "high")):
+        about = {"alarm": f"a{number}", "priority": priority, "text": f"alarm {number} " * 9}
+        held.append(alarm(850.0 + 200 * number, active=True, **about))
+        held.append(alarm(2_300.0 + 300 * number, active=False, **about))
+    return page(sorted([*FIRST_VISIT, *held, SEAL], key=lambda entry: entry[0]))
 
 
 def browser(*arguments: str, profile: Path) -> str:
@@ -58,7 +86,9 @@ def browser(*arguments: str, profile: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize(("width", "picture"), [(390, "narrow"), (1400, "wide")])
+@pytest.mark.parametrize(
+    ("width", "picture"), [(390, "narrow"), (740, "narrow"), (1000, "wide"), (1400, "wide")]
+)
 def test_the_page_fits_its_window_with_letters_that_can_be_read(
     width: int, picture: str, report: str, tmp_path: Path
 ) -> None:
@@ -73,6 +103,8 @@ def test_the_page_fits_its_window_with_letters_that_can_be_read(
     said = json.loads(html.unescape(found[1]))
     assert said["scroll"] <= said["width"] <= width
     assert said["beyond"] == []
+    assert said["touching"] == []
+    assert said["clipped"] == []
     assert said["pictures"] == [f"plot {picture}"] * 3
     assert said["smallest_px"] >= 9.5
 

@@ -173,7 +173,7 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
         *("pump", "sim:new-era", "bolus", "--rate-ml-h", "5", "--volume-ml", "1"),
     ),
     "--dialect fax: not part of this version": ("sim", "pump", "--dialect", "fax"),
-    "speed 0: must lie between 0.01": ("sim", "pump", "--dialect", "new-era", "--speed", "0"),
+    "--speed 0: must lie between 0.01": ("sim", "pump", "--dialect", "new-era", "--speed", "0"),
     "--address 100: it is a whole": ("sim", "pump", "--dialect", "new-era", "--address", "100"),
     "syringe 'bucket' does not exist": (
         *("sim", "pump", "--dialect", "new-era", "--syringe", "bucket"),
@@ -182,7 +182,7 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
         *("sim", "patient", "--drug", "ketamine", "--weight-kg", "nan"),
         *("--dose", "10 mg at 0 s", "--at", "60"),
     ),
-    "weights from 40 to 160": (
+    "not a number from 40 to 160": (
         *("sim", "patient", "--drug", "ketamine", "--weight-kg", "500"),
         *("--dose", "10 mg at 0 s", "--at", "60"),
     ),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from controller.cli.live_parts import bounds_at, pace_at, stretched
+from controller.cli.live_parts import bounds_at, pace_at, stretched, unhurried
 from controller.procedure.visit import Bounds
 from hil_tests.pure.controller.visit_driver import shipped_plan
 
@@ -29,3 +29,21 @@ def test_a_person_confirms_in_the_time_of_the_visit_but_never_in_less_than_250_m
     assert bounds_at(speed, PLAN).confirm_s == confirm_s
     (said,) = stretched(speed)
     assert ("time to confirm 30 -> 60 s" in said) is (confirm_s == 60)
+
+
+@pytest.mark.parametrize("speed", [0.5, 1.0])
+def test_a_visit_that_is_not_fast_hurries_nobody(speed: float) -> None:
+    assert unhurried(PLAN, speed) == PLAN
+    assert bounds_at(speed, PLAN, typed=True).confirm_s == 30
+
+
+def test_whoever_types_has_the_time_of_the_wall_clock_and_the_patient_that_of_the_visit() -> None:
+    plan = unhurried(PLAN, 60.0)
+    assert plan.times.before_drug_s_max == 60 * PLAN.times.before_drug_s_max
+    assert plan.times.observing_answer_s == 60 * PLAN.times.observing_answer_s
+    assert plan.times.holding_answer_s == 60 * PLAN.times.holding_answer_s
+    assert plan.times.observing_s_min == PLAN.times.observing_s_min
+    assert plan.times.recovering_s_min == PLAN.times.recovering_s_min
+    assert bounds_at(60.0, PLAN, typed=True).confirm_s == 1_800
+    (said,) = stretched(60.0, typed=True)
+    assert said.endswith("who types answers by the wall clock")

@@ -365,3 +365,12 @@ def test_the_next_midazolam_dose_is_smaller_from_sixty_on() -> None:
         1.0,
         0.0,
     ]
+
+
+@pytest.mark.parametrize("age", [59, 60, 64, 65, 80])
+def test_what_is_prompted_follows_the_label_at_sixty_whatever_the_body_does_at_sixty_five(
+    age: int,
+) -> None:
+    """Two borders, of two sources: the label's dose is for 60 and over; Albrecht's bodies differ at 65."""
+    rescue = LIBRARY.rescue("ketamine", age_years=age, weight_kg=70)
+    assert (rescue.first, rescue.total) == ((1.5, 3.5) if age >= 60 else (2.5, 5.0))

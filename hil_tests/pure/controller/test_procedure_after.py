@@ -21,7 +21,7 @@ from controller.procedure.events import (
 from controller.procedure.table import State
 from controller.procedure.visit import begin
 from firmware_bridge.messages import Ending, PumpState
-from hil_tests.pure.controller.visit_driver import GOOD, Stage
+from hil_tests.pure.controller.visit_driver import GOOD, Stage, shipped_plan
 
 
 @pytest.fixture
@@ -220,11 +220,104 @@ def test_not_yet_and_unsafe_vitals_keep_the_patient(stage: Stage) -> None:
     assert "below 90" in stage.why_refused()
 
 
-def test_four_hours_unfit_end_in_an_abort(stage: Stage) -> None:
-    stage.to_recovering().run(14_401)
-    assert stage.at(State.ABORTED)
-    assert stage.outcomes == [Outcome.ABORTED]
+UNFIT = {
+    "pain_0_10": 3.0,
+    "mood_0_10": 6.0,
+    "sedation_0_4": 0.0,
+    "nausea_0_3": 0.0,
+    "walking_ok": 0.0,
+}
+
+
+def unfit_for(stage: Stage, seconds: float) -> None:
+    """Somebody scores the patient as unfit whenever asked."""
+    end = stage.now + seconds
+    while stage.now < end:
+        if stage.asked("recovery_scores"):
+            stage.say(stage.ask("recovery_scores"), "", UNFIT)
+        stage.run(60)
+
+
+def test_who_is_unfit_after_four_hours_is_watched_on_and_goes_home_when_fit(stage: Stage) -> None:
+    unfit_for(stage.to_recovering(), 14_460)
+    assert stage.at(State.RECOVERING)
+    alarm = stage.alarms["recovery_too_long"]
+    assert alarm.text == "the patient was not fit for discharge within 4 h"
+    assert stage.vitals is not None
+    stage.vitals["spo2_pct"] = 85.0
+    unfit_for(stage, 60)
+    assert "vitals_spo2_pct" in stage.alarms  # as the monitor is
+    stage.vitals["spo2_pct"] = 98.0
+    unfit_for(stage, 20_000)
+    assert stage.at(State.RECOVERING)
+    stage.run(601)
+    stage.say(stage.ask("recovery_scores"), "", {**UNFIT, "walking_ok": 1.0})
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.COMPLETED]
+    assert "recovery_too_long" not in stage.alarms
+
+
+def test_the_end_of_the_four_hours_does_not_cut_off_a_discharge(stage: Stage) -> None:
+    stage.to_recovering().run(14_390)
+    stage.agree("recovery_scores")
+    stage.run(60)
     assert "recovery_too_long" in stage.alarms
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.COMPLETED]
+
+
+def test_who_stays_unfit_can_be_handed_over_by_a_person(stage: Stage) -> None:
+    stage.to_recovering().run(3_700)
+    assert not stage.asked("supervise")
+    stage.run(10_800)
+    assert stage.ask("supervise").choices == ("abort",)
+    stage.answer("supervise", "abort")
+    assert stage.outcomes == [Outcome.ABORTED]
+    assert stage.visit.chart.end_reason == (
+        "handed over to further care, not fit for discharge, by nurse"
+    )
+
+
+def test_a_recovery_where_nobody_answers_for_twice_four_hours_ends(stage: Stage) -> None:
+    stage.to_recovering().run(14_401 + 14_390)
+    assert stage.at(State.RECOVERING)
+    stage.run(20)
+    assert stage.outcomes == [Outcome.ABORTED]
+    assert "nobody has answered in recovery for 4 h" in stage.visit.chart.end_reason
+
+
+def until_signs_are_asked(stage: Stage) -> Stage:
+    while not stage.asked("signs"):
+        stage.run(60)
+    return stage
+
+
+def test_toxicity_after_the_four_hours_begins_them_anew() -> None:
+    stage = Stage(shipped_plan("lidocaine-chronic-pain"))
+    stage.to_infusing_at_once().no_signs(2_710, until=State.RECOVERING)
+    stage.no_signs(14_500)
+    assert "recovery_too_long" in stage.alarms
+    until_signs_are_asked(stage).answer("signs", "seizure")
+    stage.answer("rescue_drug", "declined")
+    assert stage.at(State.RECOVERING)
+    assert "recovery_too_long" not in stage.alarms
+    stage.no_signs(14_300)
+    assert stage.at(State.RECOVERING)
+
+
+def test_nobody_goes_home_with_a_sign_of_toxicity_that_is_not_over() -> None:
+    stage = Stage(shipped_plan("lidocaine-chronic-pain"))
+    stage.to_infusing_at_once().no_signs(2_710, until=State.RECOVERING)
+    stage.no_signs(2_710)
+    until_signs_are_asked(stage).answer("signs", "tinnitus")
+    stage.run(1_000)
+    stage.agree("recovery_scores")
+    assert "a sign of toxicity is not over: tinnitus" in stage.why_refused()
+    stage.answer("signs", "none")
+    stage.run(601)
+    stage.agree("recovery_scores")
+    stage.agree("discharge")
+    assert stage.outcomes == [Outcome.COMPLETED]
 
 
 def test_an_abort_waits_for_the_stop_before_it_is_finished(stage: Stage) -> None:
@@ -275,6 +368,8 @@ def test_an_abort_after_a_stop_was_given_up_without_a_cable_still_ends(
     else:
         stage.answer("holding", "recover" if way == "recovering" else "anxiety")
         stage.run(14_401)
+    if way == "recovering":
+        stage.answer("supervise", "abort")
     stage.run(11)
     assert stage.at(State.FAULT)
     assert "is not confirmed" in stage.visit.chart.end_reason

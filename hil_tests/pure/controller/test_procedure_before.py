@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from controller.plan import shipped_procedures
 from controller.procedure.effects import (
     Ask,
     Configure,
@@ -28,7 +29,7 @@ from controller.procedure.table import State
 from controller.procedure.visit import begin
 from firmware_bridge.messages import Ending, PumpAlarm
 from firmware_bridge.quantities import Mass
-from hil_tests.pure.controller.visit_driver import Stage
+from hil_tests.pure.controller.visit_driver import Stage, shipped_plan
 
 
 @pytest.fixture
@@ -46,9 +47,8 @@ def test_every_item_of_the_checklist_is_a_question_of_its_own(stage: Stage) -> N
     items = stage.plan.checklist
     assert len(texts) == len(items)
     for number, (text, item) in enumerate(zip(texts, items, strict=True), start=1):
-        assert text.startswith(
-            f"Checklist {number} of {len(items)}, for the {item.role}: {item.text}"
-        )
+        assert text.startswith(f"Checklist {number} of {len(items)}, for the {item.role}: ")
+        assert item.text in text or item.key.startswith("syringe_")
     assert stage.path == [State.PREPARING, State.SELF_TEST, State.BASELINE]
 
 
@@ -60,6 +60,28 @@ def test_a_no_on_the_checklist_ends_the_visit_before_any_command(stage: Stage) -
     assert stage.outcomes == [Outcome.ABORTED]
     assert "indication" in stage.visit.chart.end_reason
     assert not [e for e in stage.effects if isinstance(e, Configure | StopPump)]
+
+
+def test_what_is_in_the_syringe_is_named_twice_to_two_roles_and_kept(stage: Stage) -> None:
+    stage.to_self_test()
+    said = [r.data for r in stage.records if r.kind == "checklist"][-2:]
+    assert [data["role"] for data in said] == ["nurse", "physician"]
+    for data in said:
+        assert "ketamine 10 mg/mL, 20 mL in a BD 20 mL; label and syringe read" in str(data["text"])
+
+
+@pytest.mark.parametrize("procedure", shipped_procedures())
+def test_every_shipped_checklist_names_drug_and_concentration_and_proposes_no_answer(
+    procedure: str,
+) -> None:
+    stage = Stage(shipped_plan(procedure))
+    stage.to_self_test()
+    asked = [e.question for e in stage.effects if isinstance(e, Ask) and e.question.role]
+    assert len(asked) == len(stage.plan.checklist)
+    assert all(question.proposed is None for question in asked)
+    assert not any("{" in question.text for question in asked)
+    named = f"{stage.plan.drug} {stage.plan.concentration}"
+    assert sum(named in question.text for question in asked) == 2
 
 
 def test_an_item_needs_somebody_who_answers_for_it(stage: Stage) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -14,7 +15,7 @@ from controller.procedure.visit import Delivery, Kind, Recovered, Status
 from controller.replay import replay
 from firmware_bridge.messages import PumpState, Snapshot
 from firmware_bridge.quantities import Mass, Rate, Volume
-from hil_tests.pure.controller.visit_driver import Stage, snapshot
+from hil_tests.pure.controller.visit_driver import Stage, shipped_plan, snapshot
 
 
 def after_crash(before: Stage, pump: Snapshot | None, *, same_pump: bool | None = None) -> Stage:
@@ -75,6 +76,9 @@ def test_a_visit_whose_checklist_was_cut_short_can_only_be_ended(answered: int) 
     question = stage.ask("holding")
     assert question.choices == ("abort",)
     assert f"only {answered} of the 16 items of the checklist were answered" in question.text
+    assert question.text.endswith(
+        "Next: abort ends the visit, and so does no answer; nothing was given."
+    )
     stage.run(3)
     stage.answer("holding", "abort")
     assert stage.outcomes == [Outcome.ABORTED]
@@ -89,6 +93,71 @@ def test_a_visit_whose_checklist_was_cut_short_ends_when_nobody_answers() -> Non
     assert twice.ask("holding").choices == ("abort",)
     twice.run(1_801)
     assert twice.path == [State.PREPARING, State.HOLDING, State.ABORTED]
+
+
+@pytest.mark.parametrize("procedure", ["ketamine-first-visit", "lidocaine-chronic-pain"])
+def test_only_what_may_be_answered_is_said_to_lead_anywhere(procedure: str) -> None:
+    before = Stage(shipped_plan(procedure))
+    before.to_confirm()
+    stage = after_crash(before, stopped_at(before))
+    assert not stage.asked("signs")  # of a drug that was not given
+    for choice in stage.ask("holding").choices:
+        assert re.search(rf"\b{choice}\b", stage.ask("holding").text.partition("Next: ")[2])
+
+
+def test_what_was_given_in_a_rescue_counts_on_and_its_wait_begins_anew() -> None:
+    before = Stage()
+    before.to_observing().answer("response", "anxiety")
+    before.answer("rescue_drug", "given", midazolam_mg=2.5)
+    before.run(130)
+    before.answer("rescue_drug", "given", midazolam_mg=2)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(1_000)
+    both = [*before.records, *stage.records]
+    again = replay([{"kind": record.kind, **record.data} for record in both]).recovered
+    assert (again.rescue_doses, again.rescue_total, again.rescued) == (2, 4.5, True)
+    stage.answer("holding", "anxiety")
+    assert stage.ask("rescue_drug").values["midazolam_mg"].max == 0.5
+    stage.answer("rescue_drug", "enough")
+    stage.run(2_590)
+    assert not stage.asked("recovery_scores")  # an hour from when it may have been given
+    stage.run(60)
+    assert stage.asked("recovery_scores")
+
+
+def test_a_rescue_dose_right_after_a_crash_waits_for_what_the_last_one_does() -> None:
+    before = Stage()
+    before.to_observing().answer("response", "anxiety")
+    before.agree("rescue_drug")
+    before.run(200)
+    stage = after_crash(before, stopped_at(before))
+    stage.answer("holding", "anxiety")
+    stage.answer("rescue_drug", "given", midazolam_mg=1)
+    assert "wait for what the last dose does: 120 s are left" in stage.refused[-1].why
+
+
+def test_the_scores_of_before_a_crash_are_compared_with_those_of_after() -> None:
+    before = Stage().to_infusing()
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    stage.answer("holding", "recover")
+    stage.discharge()
+    finished = next(r for r in stage.records if r.kind == "finished")
+    assert (finished.data["pain_before_0_10"], finished.data["pain_after_0_10"]) == (6, 3)
+
+
+def test_an_entered_dose_is_still_taken_for_a_slip_after_a_crash() -> None:
+    before = Stage(shipped_plan("lidocaine-chronic-pain"))
+    before.to_confirm()
+    before.answer("confirm", "change")
+    before.answer("infusion_dose", dose_mg=21)
+    stage = after_crash(before, stopped_at(before))
+    stage.run(3)
+    stage.answer("holding", "resume")
+    stage.agree("baseline_scores")
+    stage.run(130)
+    assert stage.at(State.INFUSING)
+    assert "10 times away from 210 mg" in stage.ask("confirm").soft[0]
 
 
 def test_it_never_resumes_by_itself() -> None:

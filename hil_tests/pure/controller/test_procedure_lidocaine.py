@@ -13,7 +13,7 @@ from controller.procedure.effects import Outcome, StartBolus, StartInfusion
 from controller.procedure.events import Interrupted
 from controller.procedure.signs_watch import SIGNS_TIMER
 from controller.procedure.table import State
-from controller.procedure.visit import Kind
+from controller.procedure.visit import Bounds, Kind, begin
 from controller.replay import replay
 from firmware_bridge.messages import PumpState
 from firmware_bridge.quantities import Duration, Mass
@@ -187,6 +187,24 @@ def test_signs_are_asked_for_every_five_minutes_with_the_words_of_the_library(st
     assert not stage.asked("signs")
     stage.run(20)
     assert stage.asked("signs")
+
+
+def test_nobody_is_asked_about_signs_of_a_drug_that_was_not_given_yet(stage: Stage) -> None:
+    stage.visit = begin(stage.plan, Bounds(confirm_s=1_800))
+    stage.to_confirm().run(900)
+    assert stage.asked("confirm")
+    assert not stage.asked("signs")
+    stage.agree("confirm")
+    stage.run(310)
+    assert stage.asked("signs")
+
+
+def test_whoever_is_answering_is_not_asked_again_meanwhile(stage: Stage) -> None:
+    patient = replace(stage.plan.times, signs_answer_s=10_000.0)
+    stage.visit = begin(replace(stage.plan, times=patient))
+    question = to_signs(stage).ask("signs")
+    stage.run(700)
+    assert stage.ask("signs") == question
 
 
 def test_ketamine_is_not_asked_about_signs() -> None:

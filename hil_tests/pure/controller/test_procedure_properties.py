@@ -64,6 +64,9 @@ def play(stage: Stage, step: tuple[str, object]) -> None:
         stage.run(what)
     elif verb == "agree":
         for question in open_questions:
+            if question.kind == "checklist":  # proposes nothing: it is for a person to know
+                stage.say(question, "yes", {})
+                return
             if question.proposed is not None:
                 stage.say(question, question.proposed.choice, question.proposed.values)
                 return
@@ -197,6 +200,8 @@ def test_every_end_is_reached_within_the_time_for_a_stop(
             stage.answer(kind, "abort")
     if stage.at(State.RESCUE) or stage.at(State.RECOVERING):
         stage.run(14_401)
+    if stage.at(State.RECOVERING):
+        stage.answer("supervise", "abort")
     stage.run(2 * stage.visit.bounds.stop_s + 1)
     # A stop under the latch is given up by the runner, not by a decision.
     latched = stage.at(State.FAULT) or stage.at(State.EMERGENCY_STOPPED)

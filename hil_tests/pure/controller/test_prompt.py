@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.cli.prompt import NOTHING_ASKED, NUMBER, PromptOperator
+from controller.cli.prompt import INPUT_ENDED, NOTHING_ASKED, NUMBER, PromptOperator
 from controller.procedure.questions import Answer, Question, Value, why_not
 from controller.procedure.table import State
 
@@ -89,13 +89,14 @@ class Visit:
     answers: list[tuple[int, Answer]] = field(default_factory=list)
     stops: list[str] = field(default_factory=list)
     seen: list[str] = field(default_factory=list)
+    by: list[str] = field(default_factory=list)
 
     def acknowledge(self, by: str, alarm_id: str = "") -> None:
         del alarm_id
         self.seen.append(by)
 
     def answer(self, question_id: int, answer: Answer, by: str) -> None:
-        del by
+        self.by.append(by)
         self.answers.append((question_id, answer))
 
     def stop_now(self, by: str) -> None:
@@ -264,18 +265,70 @@ def test_a_yes_is_never_taken_for_one_milligram(line: str) -> None:
     assert "is not a number" in terminal.said[0]
 
 
-def test_a_proposed_yes_is_shown_as_a_word() -> None:
-    asked = Question(
-        9,
-        State.RECOVERING,
-        "recovery_scores",
-        "?",
-        values={"walking_ok": Value("", 0, 1)},
-        proposed=Answer("", {"walking_ok": 1.0}),
-    )
-    terminal = Terminal(asked)
-    assert terminal.prompt.wanted == "walking_ok (yes / no) [Enter: yes]"
-    assert terminal.type("") == [Answer("", {"walking_ok": 1.0})]
+@pytest.mark.parametrize(
+    "kind", ["checklist", "baseline_scores", "rescue_drug", "recovery_scores", "discharge"]
+)
+def test_enter_never_stands_for_what_only_a_person_can_have_seen(kind: str) -> None:
+    walks = {"walking_ok": Value("", 0, 1)}
+    scores = Question(9, State.RECOVERING, kind, "?", (), walks, Answer("", {"walking_ok": 1.0}))
+    words = replace(scores, choices=("yes", "no"), values={}, proposed=Answer("yes"))
+    for asked, wanted in ((scores, "walking_ok (yes / no)"), (words, "yes / no")):
+        terminal = Terminal(asked)
+        assert terminal.prompt.wanted == wanted
+        assert terminal.type("", "  ") == []
+        assert terminal.said[0].startswith("Enter alone is no answer here; please type ")
+        assert len(terminal.type("yes")) == 1
+
+
+def test_neither_yes_nor_no_is_refused_as_that() -> None:
+    walks = {"walking_ok": Value("", 0, 1)}
+    terminal = Terminal(Question(9, State.RECOVERING, "recovery_scores", "?", values=walks))
+    assert terminal.type("0.5", "maybe") == []
+    assert terminal.said[1] == "'maybe' is neither yes nor no; please type walking_ok (yes / no)"
+
+
+def test_an_answer_is_recorded_with_the_role_it_was_asked_of() -> None:
+    item = Question(9, State.PREPARING, "checklist", "?", ("yes", "no"), role="nurse")
+    terminal = Terminal(item)
+    terminal.type("yes")
+    assert terminal.visit.by == ["nurse, operator at the terminal"]
+
+
+# --- the end of the input -------------------------------------------------------------------------------
+
+
+def piped(*questions: Question) -> Terminal:
+    terminal = Terminal()
+    terminal.prompt.attach(terminal.runner, interactive=False)
+    for question in questions:
+        terminal.ask(question)
+    return terminal
+
+
+def test_the_end_of_the_input_is_said_once_and_nothing_is_assumed() -> None:
+    terminal = piped(CONFIRM)
+    terminal.prompt.ended()
+    assert terminal.said == [INPUT_ENDED]
+    terminal.ask(RESPONSE)
+    assert terminal.said == [INPUT_ENDED]
+    assert terminal.visit.answers == []
+
+
+def test_lines_that_wait_are_used_up_before_the_end_is_said() -> None:
+    terminal = piped()
+    terminal.type("confirm")
+    terminal.prompt.ended()
+    assert terminal.said == []
+    terminal.ask(CONFIRM)
+    assert [answer.choice for _, answer in terminal.visit.answers] == ["confirm"]
+    assert terminal.said == []
+    terminal.ask(SUPERVISE)  # needs no answer
+    del terminal.visit.questions[CONFIRM.id]
+    terminal.prompt.closed(CONFIRM.id)
+    assert terminal.said == []
+    terminal.ask(RESPONSE)
+    terminal.ask(DOSE)
+    assert terminal.said == [INPUT_ENDED]
 
 
 def test_a_choice_asks_for_the_numbers_it_needs_and_no_others() -> None:
@@ -385,6 +438,7 @@ def test_stepping_in_twice_is_stepping_in_once_until_it_was_not_taken() -> None:
 def test_only_the_whole_word_steps_in() -> None:
     terminal = Terminal(SUPERVISE, CONFIRM)
     assert terminal.type("hol", "ab") == []
+    assert Terminal(SUPERVISE).type("hol", "ab", "") == []
 
 
 def test_where_nothing_stands_beside_it_such_a_word_answers_the_question() -> None:

@@ -98,14 +98,15 @@ def test_a_question_names_every_number_with_its_unit_and_limits(kind: str) -> No
     for question in ALL:
         if question.kind == kind:
             for name, value in question.values.items():
-                line = f"{name}: {value.min:g} to {value.max:g} {value.unit}"
+                span = f"{value.min:g} to {value.max:g} {value.unit}"
+                line = f"{name}: {'yes or no' if value.is_yes_or_no else span}"
                 assert line in question.text, question.text
 
 
 def test_a_question_that_expires_says_when() -> None:
     for question in ALL:
         if question.expires_after_s is not None:
-            assert re.search(r"Answer within [0-9.]+ (s|min)\.", question.text), question.text
+            assert re.search(r"^Answer within [0-9]+ (s|min)\.$", question.text, re.MULTILINE)
 
 
 def test_a_dose_is_confirmed_with_its_arithmetic() -> None:

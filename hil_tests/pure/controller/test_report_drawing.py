@@ -145,7 +145,7 @@ def test_names_above_never_overlap() -> None:
         (float(x), len(name) * 6.3)
         for x, name in re.findall(r'<text x="([\d.]+)" y="10" class="above">([^<]*)<', svg)
     ]
-    assert 3 <= len(places) < 30
+    assert 2 <= len(places) < 30
     assert all(x + width <= after for (x, width), (after, _) in pairwise(places))
     assert places[-1][0] + places[-1][1] <= 330
 
@@ -169,7 +169,7 @@ def test_every_coordinate_is_on_the_page() -> None:
 
 def test_a_value_beyond_its_axis_stays_in_the_frame() -> None:
     wild = Curve("rate", ((Point(0, -50), Point(100, 500)),), 1)
-    panel = Panel("Rate", "", (wild,), 0, 2, 1, (Limit(1.0, "hold", "hold > 1", upper=True),))
+    panel = Panel("Rate", "", (wild,), 0, 2, 1, (Limit(1.0, "hold", "hold > 1", "> 1"),))
     svg = drawn(a_figure(panel=panel), wide(100))
     d = re.search(r'<path d="M([\d.]+),([\d.]+)L([\d.]+),([\d.]+)"', svg)
     assert d is not None
@@ -185,12 +185,60 @@ def test_a_low_step_beside_a_high_one_is_written_on() -> None:
     assert heights == ["60 mL/h", "3.333 mL/h"]
 
 
+def test_a_height_that_would_stand_on_another_one_is_left_out() -> None:
+    rates: list[Entry] = [
+        sample(float(t), rate_ml_h=3.333 if t % 100 < 50 else 0.0) for t in range(2_000)
+    ]
+    figure = figures(story([state(0, "infusing"), *rates]), ())[0]
+    for sheet in (wide(figure.end_s), narrow(figure.end_s)):
+        svg = drawn(figure, sheet)
+        places = [float(x) for x in re.findall(r'<text x="([\d.]+)" [^>]*class="height"', svg)]
+        assert 1 <= len(places) < 20
+        assert all(after - before >= len("3.333 mL/h") * 6 for before, after in pairwise(places))
+        assert places[-1] + len("3.333 mL/h") * 6 <= sheet.width
+
+
 def test_an_alarm_is_marked_by_its_priority_in_writing() -> None:
     told = story(
         [state(0, "infusing"), sample(0.0, hr_bpm=70.0), alarm(50, active=True), sample(99.0)]
     )
     figure = figures(told, alarms(told))[-1]
     assert 'class="mark a-high">!!!<' in drawn(figure, wide(figure.end_s))
+
+
+def test_no_alarm_is_drawn_over_another_one() -> None:
+    told = story([
+        state(0, "infusing"),
+        sample(0.0, hr_bpm=70.0),
+        alarm(10, active=True, alarm="a", priority="low"),
+        alarm(20, active=True, alarm="b"),
+        alarm(30, active=True, alarm="c"),
+        alarm(40, active=False, alarm="b"),
+        alarm(50, active=True, alarm="b"),
+        sample(99.0),
+    ])  # fmt: skip
+    lanes = figures(told, alarms(told))[-1].lanes
+    assert [(lane.label, lane.mark) for lane in lanes] == [
+        ("Alarms", "!!!"),
+        ("", ""),
+        ("", "!"),
+    ]
+    assert [[(bar.start_s, bar.end_s) for bar in lane.bars] for lane in lanes] == [
+        [(20, 40), (50, 99)],
+        [(30, 99)],
+        [(10, 99)],
+    ]
+
+
+def test_the_names_of_limits_stand_beside_the_plot_and_apart() -> None:
+    flat = Curve("rate", ((Point(0, 1), Point(100, 1)),), 1)
+    near = (Limit(1.0, "hold", "hold > 1", "> 1"), Limit(1.02, "warn", "warn > 1.02", "> 1.02"))
+    svg = drawn(a_figure(panel=Panel("Rate", "", (flat,), 0, 2, 1, near)), wide(100))
+    found = re.findall(r'<text x="([\d.]+)" y="([\d.]+)" class="limit-name (\w+)">', svg)
+    assert [look for _, _, look in found] == ["warn", "hold"]
+    sheet = wide(100)
+    assert all(float(x) > sheet.width - sheet.right for x, _, _ in found)
+    assert float(found[1][1]) - float(found[0][1]) >= 11
 
 
 # --- what is drawn ------------------------------------------------------------------------------------
@@ -206,8 +254,14 @@ def test_an_effect_that_never_was_is_not_drawn() -> None:
     assert titles(*flat) == ["Fall in pain"]
 
 
-def test_pressure_is_drawn_where_there_is_one() -> None:
-    assert titles(sample(0, pressure_mmhg=80.0), sample(1, pressure_mmhg=90.0)) == ["Line pressure"]
+def test_pressure_is_drawn_where_there_is_one_and_missed_aloud_where_there_is_none() -> None:
+    with_it = [sample(0, pressure_mmhg=80.0), sample(1, pressure_mmhg=90.0)]
+    assert titles(*with_it) == ["Line pressure"]
+    notes = [
+        figures(story([state(0, "infusing"), *entries]), ())[0].note
+        for entries in (with_it, [sample(0, rate_ml_h=1.0), sample(1, rate_ml_h=1.0)])
+    ]
+    assert notes == ["", "The pump told no pressure in the line, so there is none to plot."]
 
 
 def test_every_drug_has_its_own_axes() -> None:

@@ -174,7 +174,7 @@ def test_a_vital_sign_is_told_at_baseline_at_its_extremes_and_beside_its_limits(
 def test_a_record_of_a_kind_that_nobody_knew_is_told_with_its_units() -> None:
     odd: Entry = (50.0, "follow_up_call", {"benefit_h": 36.0, "by": "nurse B", "walking_ok": 0})
     assert (
-        "nurse B Follow up call: benefit 36 h, walking ok no"
+        "nurse B Follow up call: benefit 36 h, walking no"
         in Reader(page([state(0, "x"), odd])).text
     )
 
@@ -182,8 +182,60 @@ def test_a_record_of_a_kind_that_nobody_knew_is_told_with_its_units() -> None:
 def test_what_is_said_over_and_over_is_told_once_with_how_often() -> None:
     refused = [(float(t), "refused", {"what": "discharge", "why": "no escort"}) for t in (5, 6, 7)]
     text = Reader(page([state(0, "recovering"), *refused])).text
-    assert text.count("Refused: what discharge, why no escort") == 1
+    assert text.count("Discharge refused: no escort") == 1
     assert "(3 times, until 0:00:07)" in text
+
+
+def test_every_assessment_is_a_row_and_the_same_answer_again_is_told_once() -> None:
+    scores: dict[str, Scalar] = {"by": "Dr A", "pain_0_10": 3.0, "walking_ok": 0.0}
+    asked: list[Entry] = [(float(t), "recovery", scores) for t in (600, 1_200, 1_800)]
+    asked.append((2_400.0, "recovery", {**scores, "walking_ok": 1.0}))
+    text = Reader(page([state(0, "recovering"), *asked])).text
+    assert "Asked Pain (of 10) Walking" in text
+    assert "Recovery 0:10:00, 3 times until 0:30:00 3 no Recovery 0:40:00 3 yes" in text
+
+
+def test_the_checklist_says_what_was_asked() -> None:
+    text = "The IV line is in place"
+    answer: dict[str, Scalar] = {"item": "iv", "role": "nurse", "choice": "yes", "by": "nurse, B"}
+    asked: Entry = (1.0, "checklist", {**answer, "text": text})
+    found = Reader(page([asked])).text
+    assert f"{text} yes nurse, B, 0:00:01" in found
+    assert f"B {text}: yes" in found
+
+
+@pytest.mark.parametrize(
+    ("kind", "data", "said"),
+    [
+        ("stop", {"confirmed": True}, "Stop confirmed: the pump's own count stands still"),
+        ("stop", {"confirmed": False, "why": "it runs"}, "STOP NOT CONFIRMED: it runs"),
+        ("hold", {"reason": "SpO2 is low"}, "Delivery is held: SpO2 is low"),
+        ("holding", {"choice": "resume", "by": "Dr A"}, "Dr A Holding: resume"),
+        ("signs", {"sign": "twitching", "severe": True}, "Signs asked for: twitching, severe"),
+        (
+            "rescue",
+            {"drug": "midazolam", "choice": "given", "number": 2, "midazolam_mg": 1.0},
+            "Midazolam given, dose 2: midazolam 1.00 mg",
+        ),
+        ("prompt", {"text": "watch breathing"}, "Watch breathing"),
+        (
+            "recovered",
+            {"believed": 12, "tail_bytes": 7, "tail_file": "x"},
+            "A new controller took over: 12 records of the log believed, 7 damaged bytes kept",
+        ),
+        ("interrupted", {"state": "test_bolus"}, "Interrupted while test bolus"),
+        ("bridge_log", {"line": "bridge: stop: disarmed"}, "pump Bridge: stop: disarmed"),
+        ("not_confirmed", {"reason": "expired"}, "Not confirmed: expired"),
+        ("aborting", {"reason": "no escort"}, "Given up: no escort"),
+        (
+            "finished",
+            {"outcome": "fault", "reason": "x", "delivered_mg": 1.0, "delivered_ml": 0.1},
+            "Finished: fault, x, delivered 1.00 mg = 0.100 mL",
+        ),
+    ],
+)
+def test_a_record_is_told_in_a_sentence(kind: str, data: dict[str, Scalar], said: str) -> None:
+    assert said in Reader(page([state(0, "x"), (1.0, kind, data)])).text
 
 
 def test_drug_given_by_hand_is_kept_apart_from_what_the_pump_gave() -> None:
@@ -193,7 +245,7 @@ def test_drug_given_by_hand_is_kept_apart_from_what_the_pump_gave() -> None:
         {"drug": "midazolam", "choice": "given", "dose_mg": 1.5, "by": "Dr A"},
     )
     text = Reader(page([state(0, "rescue"), given_by_hand])).text
-    assert "Midazolam given dose 1.5 mg Dr A 0:00:09" in text
+    assert "Midazolam given dose 1.50 mg Dr A 0:00:09" in text
     assert "No dose was ordered." in text
 
 

@@ -41,6 +41,12 @@ def test_after_a_crash_the_gap_is_taken_from_the_wall_clock_at_the_visits_speed(
     assert [span.start_s for span in told.states] == [0, 600, pytest.approx(600 + 2 * 120)]
 
 
+def test_a_log_that_was_recovered_goes_on_even_where_the_clocks_began_anew() -> None:
+    again = [(40.0, "recovered", {"believed": 2}), state(50, "holding"), state(60, "recovering")]
+    told = story([state(0, "preparing"), state(600, "infusing"), *again])
+    assert [span.start_s for span in told.states] == [0, 600, 610, 620]
+
+
 def test_time_never_runs_backwards_in_a_story() -> None:
     told = story([state(50, "preparing"), state(20, "self_test")])
     assert [moment.at_s for moment in told.events] == [0, 50, 50]
@@ -128,6 +134,33 @@ def test_a_dose_that_is_still_running_is_estimated_to_the_end_of_the_log_and_no_
     )
     assert amounts(running.estimated(1_100, 10.0)) == pytest.approx((10.0, 1.0))
     assert running.estimated(90_000, None) == Amount(None, 2.5)
+
+
+def test_a_dose_that_an_emergency_stop_cut_off_ended_there_with_the_last_count_of_the_pump() -> (
+    None
+):
+    told = story([
+        dose(0, "programmed", dose_mg=10.0, volume_ml=1.0, rate_ml_h=60.0),
+        dose(60, "delivered", dose_mg=10.0, volume_ml=1.0, status="completed"),
+        dose(100, "programmed", 2, dose_mg=25.0, volume_ml=2.5, rate_ml_h=3.6),
+        dose(190, "delivered", 2, dose_mg=0.9, volume_ml=0.09, status="running"),
+        (200.0, "stop", {"confirmed": True}),
+        (200.0, "finished", {"outcome": "emergency_stopped", "delivered_mg": 11.0, "delivered_ml": 1.1}),
+    ])  # fmt: skip
+    _, cut = doses(told)
+    assert (cut.status, cut.ended_s) == ("stopped", 200)
+    assert amounts(cut.delivered) == pytest.approx((1.0, 0.1))
+    assert amounts(cut.estimated(9_000, 10.0)) == pytest.approx((1.0, 0.1))
+
+
+def test_a_dose_whose_stop_was_never_confirmed_stays_open() -> None:
+    told = story([
+        dose(100, "programmed", dose_mg=25.0, volume_ml=2.5, rate_ml_h=3.6),
+        dose(190, "delivered", dose_mg=0.9, volume_ml=0.09, status="running"),
+        (200.0, "stop", {"confirmed": False, "why": "it runs"}),
+    ])  # fmt: skip
+    (still,) = doses(told)
+    assert (still.status, still.ended_s, still.delivered) == ("running", None, Amount(0.9, 0.09))
 
 
 def test_a_dose_without_a_start_has_no_estimate() -> None:

@@ -20,6 +20,7 @@ from controller.procedure.table import State
 from controller.runner import Observer, Runner
 from firmware_bridge.messages import Snapshot
 from firmware_bridge.notice import NOTICE
+from hil_tests.real.glass import Glass
 from sim.virtual_loop import run_virtual
 
 PLAN = load_plan("ketamine-first-visit")
@@ -141,24 +142,26 @@ def test_a_question_is_shown_in_a_pipe_with_what_may_be_answered() -> None:
     prompt.speak_through(screen.say)
     show(screen, lambda _draw: prompt, stop_after_s=60)
     lines = out.getvalue().splitlines()
-    assert lines.count("  yes / no [Enter: yes]") == 1
+    assert lines.count("  yes / no") == 1
     assert any(line.endswith("-> emergency_stopped") for line in lines)
 
 
 def test_each_question_is_said_once_in_a_pipe_in_the_order_of_asking() -> None:
     class Person(PromptOperator):
-        """Says "as proposed" a second after each question."""
+        """Says yes a second after each question."""
 
         def ask(self, question: Question, runner: Runner) -> None:
             super().ask(question, runner)
-            runner.loop.call_later(1, self.line, "")
+            runner.loop.call_later(1, self.line, "yes")
 
     out, prompt = io.StringIO(), Person()
     screen = screen_on(out, prompt)
     prompt.speak_through(screen.say)
     show(screen, lambda _draw: prompt, stop_after_s=20)
     asked = [line for line in out.getvalue().splitlines() if line.startswith("Checklist ")]
-    assert [line.partition(": ")[2] for line in asked] == [item.text for item in PLAN.checklist]
+    said = [line.partition(": ")[2] for line in asked]
+    assert said[:-2] == [item.text for item in PLAN.checklist[:-2]]
+    assert said[-1].startswith("Syringe: ketamine 10 mg/mL, 20 mL in a BD 20 mL; ")
 
 
 def test_a_question_is_shown_on_a_terminal_with_what_is_being_typed() -> None:
@@ -166,8 +169,48 @@ def test_a_question_is_shown_on_a_terminal_with_what_is_being_typed() -> None:
     screen = screen_on(out, prompt)
     screen.typed("ye\x1b[2J")
     show(screen, lambda _draw: prompt, stop_after_s=60)
-    assert "yes / no [Enter: yes]" in out.text
+    assert "yes / no" in out.text
     assert "> ye?[2J_" in out.text
+
+
+class Small(Terminal):
+    """A terminal on which hardly anything has room."""
+
+    @property
+    def glass(self) -> str:
+        glass = Glass(80, 12)
+        glass.show(self.getvalue().replace("\n", "\r\n"))
+        return glass.visible
+
+
+def test_on_a_small_terminal_what_must_be_typed_and_the_kind_words_stay_in_sight(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setenv("LINES", "12")
+    out, prompt, seen = Small(), PromptOperator(), list[str]()
+    screen = screen_on(out, prompt)
+    prompt.speak_through(screen.hint)
+
+    class Look(Observer):
+        """Types a wrong word once scores are asked for, and looks at the glass."""
+
+        def question_changed(self, runner: Runner) -> None:
+            asked = prompt.current
+            if asked is not None and asked.kind == "baseline_scores" and not seen:
+                runner.loop.call_later(2, prompt.line, "3,5")
+                runner.loop.call_later(3, screen.draw, runner)
+                runner.loop.call_later(4, lambda: seen.append(out.glass))
+            elif asked is not None and asked.kind == "checklist":
+                runner.loop.call_later(1, prompt.line, "yes")
+
+    show(screen, lambda _draw: prompt, stop_after_s=60, others=(Look(),))
+    [glass] = seen
+    assert "'3,5' is not a number" in glass
+    assert "pain_0_10 (0 to 10 points)" in glass
+    assert "> _" in glass
+    assert "(the whole question stands above)" in glass
+    assert "Next: the test bolus is proposed" in out.text
 
 
 def test_an_alarm_is_a_line_when_it_comes_and_when_it_is_over() -> None:

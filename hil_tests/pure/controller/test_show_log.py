@@ -50,7 +50,7 @@ OCCLUSION: dict[str, Scalar] = {
     "active": True,
     "value": 452.0,
     "limit": 450,
-    "unit": "mm[Hg]",
+    "unit": "mmhg",
 }
 VISIT = [
     HEADER,
@@ -75,12 +75,12 @@ def test_a_visit_reads_from_the_notice_to_the_seal() -> None:
         ),
         "0:00:01.500  STATE preparing -> self_test",
         "0:01:01.000  answer: question response, answer dissociation",
-        "0:01:02.000  DOSE ordered: dose 25 mg, over 45 min, rule multiple",
+        "0:01:02.000  DOSE ordered: dose 25.00 mg, over 45 min, rule multiple",
         "0:01:03.000  DOSE programmed: rate 3.33333 mL/h, volume 2.5 mL",
-        "0:46:03.000  DOSE delivered: dose 24.9 mg, volume 2.49 mL",
-        "0:46:04.000  ALARM *** Occlusion (value 452 mm[Hg], limit 450 mm[Hg])",
+        "0:46:03.000  DOSE delivered: dose 24.90 mg, volume 2.49 mL",
+        "0:46:04.000  ALARM *** Occlusion (value 452 mmHg, limit 450 mmHg)",
         "0:46:05.000  alarm over: Occlusion",
-        "1:00:00.500  sealed: emergency_stopped: delivered 24.9 mg",
+        "1:00:00.500  sealed: emergency_stopped: delivered 24.90 mg",
     ]
 
 
@@ -109,6 +109,8 @@ def test_a_recovery_names_what_was_kept() -> None:
     ("key", "value", "shown"),
     [
         ("rate_ml_h", 26.7, "rate 26.7 mL/h"),
+        ("dose_mg", 10, "dose 10.00 mg"),
+        ("dose_mg", 8.3251, "dose 8.3251 mg"),
         ("dose_rate_mg_min", 0.445, "dose rate 0.445 mg/min"),
         ("conc_mg_ml", 10.0, "conc 10 mg/mL"),
         ("plasma_ng_ml", 81.234567, "plasma 81.2346 ng/mL"),
@@ -143,8 +145,20 @@ def test_what_is_missing_is_shown_as_missing_and_an_unknown_kind_as_it_is() -> N
     )
 
 
-def test_a_clock_that_was_set_back_shows() -> None:
-    assert (as_text([record("note", 5_000), record("note", 3_500)]))[2].startswith("-0:00:01.500")
+def test_time_is_the_visits_own_and_not_the_wall_clocks() -> None:
+    scaled = [{**record("note", at_ms), "ts": 1_795_339_521_000 - at_ms} for at_ms in (0, 600_000)]
+    assert as_text(scaled)[2].startswith("0:10:00.000")
+
+
+def test_counts_of_a_running_dose_are_shown_only_when_everything_is() -> None:
+    counts = [
+        record("dose", 1_000 * n, what="delivered", dose_mg=float(n), status=status)
+        for n, status in enumerate(("running", "running", "completed"))
+    ]
+    assert [line.split("  ")[0] for line in as_text(counts)[1:-1]] == ["0:00:02.000"]
+    whole = whole_text([*counts, record("sample", 9_000)], everything=True)
+    assert whole.count("DOSE delivered") == 3
+    assert "sample" in whole
 
 
 def test_json_lines_pass_every_record_through() -> None:

@@ -86,7 +86,7 @@ def test_time_goes_up_from_row_to_row(file: Path, times: tuple[str, str]) -> Non
         (b"", "the header must be t_s,hr_bpm"),
         (b"t_s,hr\n0,72\n", "the header must be t_s,hr_bpm"),
         (HEADER.encode(), "no samples"),
-        (b"\xff\xfe", "codec can't decode"),
+        (b"\xff\xfe", "is not text in UTF-8"),
         (HEADER.encode() + b"\n0," + b"7" * 200_000, "field larger than field limit"),
     ],
 )

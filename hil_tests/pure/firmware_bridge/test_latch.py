@@ -150,3 +150,22 @@ def test_a_latch_that_cannot_be_removed_stays_set_and_says_why(path: Path) -> No
     latch = FileLatch(path)
     assert "could not be removed" in str(latch.clear())
     assert latch.is_set
+
+
+def test_of_two_that_latch_for_one_stop_the_first_cause_stays_on_the_disk(path: Path) -> None:
+    controller, bridge = FileLatch(path), FileLatch(path)
+    controller.set("emergency stop by Dr A")
+    bridge.set("the controller says stop")
+    assert controller.save() is None
+    assert bridge.save() is None
+    assert FileLatch(path).reason == "emergency stop by Dr A"
+    assert bridge.reason == "emergency stop by Dr A"
+
+
+def test_a_latch_file_that_was_only_begun_gets_a_reason(path: Path) -> None:
+    path.parent.mkdir(parents=True)
+    latch = FileLatch(path)
+    latch.set("stop button")
+    path.write_bytes(b" \n")
+    assert latch.save() is None
+    assert path.read_text(encoding="utf-8") == "stop button\n"

@@ -94,6 +94,16 @@ def test_motion_makes_saturation_low_and_noisy_in_bouts() -> None:
     assert min(low) > -0.05
 
 
+def test_a_finger_with_too_little_blood_has_no_saturation_in_bouts() -> None:
+    samples = Ward(3, "low_perfusion").watch(1200)
+    gone = [sample for sample in samples if "spo2_pct" not in sample]
+    assert 100 < len(gone) < 900
+    assert all(sample["invalid"] == ["spo2_pct"] for sample in gone)
+    true = values(Ward().watch(1200), "spo2_pct")
+    there = [b - a["spo2_pct"] for a, b in zip(samples, true, strict=True) if a not in gone]
+    assert max(map(abs, there)) < 2.0  # what is shown is right, from the first second on
+
+
 def test_electrosurgery_makes_nonsense_of_the_pulse_in_bursts() -> None:
     true = values(Ward().watch(600), "hr_bpm")
     shown = values(Ward(3, "electrosurgery").watch(600), "hr_bpm")
@@ -212,7 +222,7 @@ def _cuff_missing(kind: str, key: str) -> bool:
     return kind == "cuff_failure" and (key.startswith("nibp") or key == "invalid")
 
 
-@pytest.mark.parametrize("kind", ["motion", "electrosurgery", "mouth_breathing"])
+@pytest.mark.parametrize("kind", ["motion", "low_perfusion", "electrosurgery", "mouth_breathing"])
 def test_the_same_seed_is_disturbed_in_the_same_way(kind: str) -> None:
     assert Ward(3, kind).watch(200) == Ward(3, kind).watch(200)
     assert Ward(3, kind).watch(200) != Ward(4, kind).watch(200)

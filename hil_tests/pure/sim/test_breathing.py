@@ -167,3 +167,10 @@ def test_the_saturation_curve_meets_known_points() -> None:
 def test_arithmetic_stands_in_for_comparison(x: float) -> None:
     assert positive(x) == max(x, 0.0)
     assert clamped(x) == pytest.approx(min(1.0, max(0.0, x)), abs=1e-9)
+
+
+def test_at_sixty_the_body_is_still_that_of_the_young_and_at_65_it_is_not() -> None:
+    """The label's lower dose from 60 on is a matter of the drug library; the patient changes at 65."""
+    assert after(2.0, age_years=59.0) == after(2.0, age_years=60.0) == after(2.0, age_years=64.0)
+    assert parameter_set("midazolam", age_years=64.9).name == "albrecht1999 under 65"
+    assert parameter_set("midazolam", age_years=65).name == "albrecht1999 65 and over"

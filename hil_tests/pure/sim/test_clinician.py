@@ -331,14 +331,25 @@ def test_recovery_is_scored_after_an_hour_with_the_relief_that_was_seen() -> Non
 
 
 @pytest.mark.parametrize("signs", [{"sedated": True}, {"dissociation_pct": 25.0}])
-def test_somebody_unfit_waits_and_is_not_discharged(signs: dict[str, float | bool]) -> None:
+def test_somebody_unfit_is_said_to_be_and_is_not_discharged(signs: dict[str, float | bool]) -> None:
     unfit = sample(**signs)
     asked = question("recovery_scores", values=RECOVERY, in_state_s=3700.0, sample=unfit)
-    assert clinician().reply(asked) == (300.0, None)
-    late = said(clinician().reply(asked | {"in_state_s": 14_000.0}))["values"]
-    assert (late["walking_ok"], late["sedation_0_4"]) == (0.0, 2.0)
+    scores = said(clinician().reply(asked))["values"]
+    sedation = 2.0 if "sedated" in signs else 0.0  # far away is not drowsy
+    assert (scores["walking_ok"], scores["sedation_0_4"]) == (0.0, sedation)
     leaving = question("discharge", choices=("discharge", "not_yet"), sample=unfit)
     assert clinician().reply(leaving) == (300.0, None)
+
+
+def test_somebody_who_cannot_be_roused_is_scored_so() -> None:
+    deep = sample(sedated=True, rousable=False)
+    asked = question("recovery_scores", values=RECOVERY, in_state_s=3700.0, sample=deep)
+    assert said(clinician().reply(asked))["values"]["sedation_0_4"] == 4.0
+
+
+def test_nobody_hands_over_a_patient_whom_time_alone_will_mend() -> None:
+    asked = question("supervise", state="recovering", choices=("abort",), sample=toxic("tinnitus"))
+    assert clinician().reply(asked) == (15.0, None)
 
 
 def test_somebody_fit_goes_home_with_an_escort_and_instructions() -> None:

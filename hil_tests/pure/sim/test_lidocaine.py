@@ -57,6 +57,31 @@ def test_a_tenfold_dose_brings_symptoms_in_order() -> None:
     assert stages == sorted(stages)  # while it flows, nothing gets better
 
 
+@pytest.mark.parametrize(
+    ("stopped_at", "worst"), [("perioral_numbness", "slurred_speech"), ("twitching", "seizure")]
+)
+def test_a_tenfold_load_goes_on_rising_after_somebody_has_stopped_the_pump(
+    stopped_at: str, worst: str
+) -> None:
+    """1.5 mg/kg over 10 min entered as 15 mg/kg, without limits; stopped at a sign."""
+    one, second = patient(), 0
+    while one.signs.toxicity != stopped_at:
+        second += 1
+        one.advance_to(float(second), 1050.0 * 1000 / 600)
+        assert second < 600
+    plasma, stages = one.drug.plasma_ng_ml, [one.signs.toxicity_stage]
+    for later in range(second + 1, second + 301):
+        one.advance_to(float(later))
+        stages.append(one.signs.toxicity_stage)
+    assert one.drug.plasma_ng_ml < plasma
+    assert stages[0] < max(stages)
+    rising = stages[: stages.index(max(stages)) + 1]
+    assert rising == sorted(rising)
+    assert [name for name in one.events_s if name in STAGES] == STAGES[: max(stages)]
+    assert STAGES[max(stages) - 1] == worst
+    assert one.events_s[worst] > second
+
+
 def test_symptoms_go_on_rising_after_the_pump_has_stopped() -> None:
     one = patient()
     give(one, 400, 200, 200)

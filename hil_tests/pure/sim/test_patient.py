@@ -142,6 +142,25 @@ def test_midazolam_calms_as_its_formula_says() -> None:
     assert "midazolam_effect_ng_ml" not in restless.concentrations()
 
 
+def test_midazolam_lessens_the_propensity_to_anxiety_once_and_not_twice() -> None:
+    """The propensity is that of the dissociation there would be without midazolam, times what is left."""
+    seen: dict[float, bool] = {}
+    for off in (0.98, 1.02):
+        restless = patient(person=replace(TYPICAL, dissociation=1.3))
+        calm = patient(person=replace(TYPICAL, dissociation=1.3))
+        for one in (restless, calm):
+            give(one, 10, 60, 400)
+        calm.give_midazolam(2.0)
+        for one in (restless, calm):
+            one.advance_to(760.0)
+        m = calm.concentrations()["midazolam_effect_ng_ml"]
+        propensity = (1 - m / (m + 29.7)) * 0.12 * restless.signs.dissociation_pct / 40
+        calm.person = replace(calm.person, anxiety_draw=off * propensity)
+        calm.advance_to(760.0)
+        seen[off] = calm.signs.anxious
+    assert seen == {0.98: True, 1.02: False}
+
+
 @pytest.mark.parametrize(("age_years", "sedated"), [(40, False), (70, True)])
 def test_a_small_dose_of_midazolam_sedates_the_old_only(age_years: float, sedated: bool) -> None:
     one = patient(age_years=age_years)

@@ -102,6 +102,17 @@ def test_nothing_depends_on_how_time_is_cut(dt_s: float) -> None:
     assert many.vitals()["hr_bpm"][0] == pytest.approx(whole.vitals().hr_bpm, rel=1e-9)
 
 
+def test_moments_between_microseconds_are_those_of_the_single_patient() -> None:
+    """Steps are differences of rounded moments, never rounded differences, which would add up."""
+    many, one = people("ketamine", 5, 1), single("ketamine", 5)
+    for third in range(1, 30_001):
+        many.advance_to(third / 3, 5.0)
+        one.advance_to(third / 3, 5.0)
+    many.advance_to(10_000.0 - 1e-9)  # the same moment once more
+    assert many.now_s == one.now_s == 10_000.0
+    assert many.drug.plasma_ng_ml[0] == pytest.approx(one.drug.plasma_ng_ml, rel=1e-9)
+
+
 def test_a_dose_and_a_weight_may_be_one_each() -> None:
     chosen = parameter_set("ketamine", age_years=AGE_YEARS)
     weights = np.array([50.0, 70.0, 130.0])

@@ -1,4 +1,4 @@
-"""Values out of a record that may lack them or hold something else: a report is drawn all the same."""
+"""Values out of a record that may lack them or hold something else: what can be told is told all the same."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ def text_in(record: Record, key: str) -> str:
     """The text under ``key``; empty where there is none."""
     value = record.get(key)
     return value if isinstance(value, str) else ""
+
+
+def answerer(record: Record) -> str:
+    """Who answered, without the role that the record has beside it."""
+    by, role = text_in(record, "by"), text_in(record, "role")
+    return by.removeprefix(f"{role}, ") if role else by
 
 
 def words(name: str) -> str:
