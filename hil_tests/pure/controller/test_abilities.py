@@ -6,10 +6,10 @@ import argparse
 
 import pytest
 
-from controller.cli import pump, run
+from controller.cli import pump_spec, run
 from controller.cli.live_parts import LiveSpec
 from controller.cli.outcome import Usage
-from controller.cli.pump import PumpSpec
+from controller.cli.pump_spec import PumpSpec
 
 
 def visit(*words: str) -> LiveSpec:
@@ -21,7 +21,7 @@ def visit(*words: str) -> LiveSpec:
 def by_hand(*words: str) -> PumpSpec:
     parser = argparse.ArgumentParser()
     pump.add_arguments(parser)
-    return pump.checked(parser.parse_args(words))
+    return pump_spec.checked(parser.parse_args(words))
 
 
 @pytest.mark.parametrize("url", ["harvard:/dev/ttyUSB0", "sim:harvard"])
