@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from controller.cli import pump_spec, run
+from controller.cli import pump, pump_spec, run
 from controller.cli.live_parts import LiveSpec
 from controller.cli.outcome import Usage
 from controller.cli.pump_spec import PumpSpec
