@@ -30,6 +30,9 @@ SIGNS_IN = (WATCHED - {State.OBSERVING}) | {State.HOLDING, State.RECOVERING}
 THINKING_S = 1.0
 """How long a scripted operator takes for an answer that has no time in the script."""
 
+HAND_OVER_S = 3_600.0
+"""How long after the alarm for a long recovery a script hands over what it says nothing about."""
+
 OBSERVED_S = 600.0
 """When a scripted response without ``after_s`` is given: the usual minimum of observation."""
 
@@ -102,6 +105,9 @@ class ScriptedOperator:
                 return self._confirm(question)
             case "response":
                 return self._response(question, now, entered_at)
+            case "supervise" if question.state is State.RECOVERING:
+                handed_over = HAND_OVER_S, answer_to(question, *HANDED_OVER)
+                return self._action(question, now, entered_at) or handed_over
             case "supervise" | "holding":
                 return self._action(question, now, entered_at)
             case "signs":

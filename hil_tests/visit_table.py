@@ -20,21 +20,29 @@ from controller.procedure.table import State
 from hil_tests.visit_scenes import SCENES
 from hil_tests.visit_stage import BUDGET_S, PROCEDURES, WAYS, Reached, plan_of, play
 from sim.virtual_loop import run_virtual
+from sim.virtual_refusals import VirtualTimeError
 
 
 def one_seed(procedure: str, seed: int) -> tuple[Reached, str]:
     """What one visit of the simulated clinician has reached, and how it ended."""
+    where, reached = f"{procedure}, seed {seed}", Reached()
     stage = Stage(plan_of(procedure), seed, make_operator("auto"))
-    rehearsed, _ = run_virtual(stage.run, seed=seed, budget_s=BUDGET_S)
-    reached = Reached()
-    reached.add(f"{procedure}, seed {seed}", rehearsed, stage)
+    try:
+        rehearsed, _ = run_virtual(stage.run, seed=seed, budget_s=BUDGET_S)
+    except VirtualTimeError as error:
+        reached.violations.append(f"{where}: {error}")
+        return reached, "no end"
+    reached.add(where, rehearsed, stage)
     return reached, rehearsed.report.outcome.value
 
 
 def one_scene(number: int) -> Reached:
     """What one scene has reached."""
-    reached = Reached()
-    reached.add(f"scene: {SCENES[number].name}", *play(SCENES[number]))
+    where, reached = f"scene: {SCENES[number].name}", Reached()
+    try:
+        reached.add(where, *play(SCENES[number]))
+    except VirtualTimeError as error:
+        reached.violations.append(f"{where}: {error}")
     return reached
 
 

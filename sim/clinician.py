@@ -52,6 +52,8 @@ LOOK_EVERY_S = 15.0
 GIVE_UP_HOLDING_S = 600.0
 RESUMES_MAX = 3
 """A visit that was held again and again is ended: recover instead."""
+HAND_OVER_S = 6.0 * 3600.0
+"""Who cannot go home so long after the last dose, for whatever reason, is handed over; our choice."""
 DROWSY = 2.0
 """The grade of sedation written down for somebody who is sedated and can be roused."""
 UNROUSABLE = 4.0
@@ -172,6 +174,8 @@ class Clinician:
         distress = self._distress(question)
         if distress:
             return self._say(question, distress, after=(5.0, 20.0))
+        if question.get("state") == "recovering" and question.get("in_state_s", 0.0) >= HAND_OVER_S:
+            return self._say(question, "abort", after=(60.0, 120.0))
         ill = self._signs.get("rousable") is False or self._toxic_now()
         if ill and "hold" in question.get("choices", ("hold",)):
             return self._say(question, "hold", after=(2.0, 5.0))

@@ -67,6 +67,8 @@ class Person:
 
     def ask(self, question: Question, runner: Runner) -> None:
         match question.kind:
+            case "checklist":
+                self._later(runner, question, 2.0, "yes")
             case "supervise":
                 if question.state is State.INFUSING and self._hold_after_s is not None:
                     after_s, self._hold_after_s = self._hold_after_s, None

@@ -82,6 +82,13 @@ def test_harmless_questions_get_yes_as_proposed(kind: str) -> None:
     assert planned[1] == (proposed or Answer("yes"))
 
 
+def test_a_recovery_that_a_script_says_nothing_about_is_handed_over_in_the_end() -> None:
+    asked = Question(1, State.RECOVERING, "supervise", "?", ("abort",))
+    assert script("").answer(asked, 15_000, 0) == (3_600.0, Answer("abort"))
+    earlier = script('[[answer]]\nin = "recovering"\nafter_s = 15060\naction = "abort"')
+    assert earlier.answer(asked, 15_000, 0) == (60.0, Answer("abort"))
+
+
 def test_a_confirmation_carries_its_token() -> None:
     planned = script("").answer(question("confirm", token="t-1"), 0, 0)
     assert planned is not None

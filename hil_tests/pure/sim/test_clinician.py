@@ -349,7 +349,9 @@ def test_somebody_who_cannot_be_roused_is_scored_so() -> None:
 
 def test_nobody_hands_over_a_patient_whom_time_alone_will_mend() -> None:
     asked = question("supervise", state="recovering", choices=("abort",), sample=toxic("tinnitus"))
-    assert clinician().reply(asked) == (15.0, None)
+    assert clinician().reply(asked | {"in_state_s": 21_599.0}) == (15.0, None)
+    late = said(clinician().reply(asked | {"in_state_s": 21_600.0}))
+    assert late["choice"] == "abort"  # something else keeps the patient here
 
 
 def test_somebody_fit_goes_home_with_an_escort_and_instructions() -> None:
