@@ -29,17 +29,14 @@ from sim.devices.new_era_frames import (
     safe_frame,
     take,
 )
+from sim.devices.new_era_inputs import level_changed
+from sim.devices.new_era_models import MODELS
 from sim.devices.new_era_numbers import BAD_PACKET, NOT_NOW, Refusal
 from sim.devices.new_era_program import Program
 from sim.devices.new_era_quirks import Quirks
-from sim.devices.new_era_state import DeviceState, Run, Settings, factory_program
+from sim.devices.new_era_state import DeviceState, Run, factory_settings
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
-
-MODELS = {"ne-1000": "NE1000", "ne-1600": "NE1600", "ne-500": "NE500", "ne-4000": "NE4000"}
-"""Models with this command set.  They differ in the answer to VER only; limits are the NE-1000's."""
-
-FIRMWARE = "V3.928"
 
 ALARM_RESET = "R"
 ALARM_TIMEOUT = "T"
@@ -68,11 +65,10 @@ class NewEraPump:
         self.on_command: Callable[[str], None] = unheard
         self.mechanics = Mechanics(mount, line, drive)
         self.quirks = quirks
-        settings = Settings(address, factory_program(quirks))
+        make = MODELS[model]
+        settings = factory_settings(make, quirks, address)
         self.state = DeviceState(settings, self.mechanics.state)
-        self.program: Program = Program(
-            self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE
-        )
+        self.program: Program = Program(self.state, self.mechanics, quirks, make)
         self.mechanics.fit(settings.diameter)
         self._boot()
 
@@ -211,6 +207,23 @@ class NewEraPump:
         due = self.advance(now)
         return due + breakage.clear(WAYS, self, kind)
 
+    # -- the TTL inputs, and a hand at the keys ---------------------------------------------------
+
+    def ttl(self, pin: int, level: int, now: float) -> list[Reply]:
+        """From now on this level is at that input; raises `ValueError` for a pin that is none."""
+        replies, pending = self.advance(now), len(self.state.alarms)
+        if self.state.faults.powered:
+            level_changed(self.program, pin, level)
+            self._announce(replies, self.state.alarms[pending:])
+        return replies
+
+    def choose(self, label: int, now: float) -> list[Reply]:
+        """Who stands at a pump that waits at ``PRI`` chooses a label.  Raises `Refusal` otherwise."""
+        replies, pending = self.advance(now), len(self.state.alarms)
+        self.program.choose(label)
+        self._announce(replies, self.state.alarms[pending:])
+        return replies
+
     # -- bytes ------------------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Reply]:
@@ -258,9 +271,12 @@ class NewEraPump:
         if not before or (_ADDRESS.fullmatch(before) and after[:1].isalpha()):
             self._command(after, replies)
             return
+        served = set[str]()
         for part in text.split(_SYSTEM):
-            if part:
-                self._addressed(part, 1, replies)
+            if not part or (self.quirks.burst_same_address == "first" and part[:1] in served):
+                continue
+            served.add(part[:1])
+            self._addressed(part, 1, replies)
 
     def _addressed(self, text: str, digits: int, replies: list[Reply]) -> None:
         """Obey what is for this address; no address is address 0."""
