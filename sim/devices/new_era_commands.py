@@ -33,6 +33,7 @@ LARGEST_DIAMETER_UM = 80_000
 
 SAFE_S_MAX = 255
 BAUD_RATES = ("300", "1200", "2400", "9600", "19200")
+_COUNTER_END = 10_000_000
 _UM_PER_INCH = 25_400
 _PINS = frozenset(str(pin) for pin in INPUT_PINS)
 _RATE = re.compile(r"([CI]?)([0-9.]*)([A-Z]{2})?")
@@ -55,12 +56,15 @@ def find(text: str) -> tuple[Command, str]:
 
 
 def _number(program: Program, thousandths: int) -> str:
-    point = program.quirks.reply_ge_1000 == "trailing_point"
-    return format_number(thousandths, point_from_1000=point)
+    if program.quirks.reply_ge_1000 == "trailing_point":
+        return format_number(thousandths)
+    return format_number(thousandths, point_from_1000=False)
 
 
 def _parsed(program: Program, text: str) -> int:
-    return parse_number(text, cut_decimals=program.quirks.excess_decimals == "cut")
+    if program.quirks.excess_decimals == "cut":
+        return parse_number(text)
+    return parse_number(text, cut_decimals=False)
 
 
 def _diameter(program: Program, argument: str) -> str:
@@ -108,10 +112,8 @@ def _rate(program: Program, argument: str) -> str:
         value, unit = program.rate_shown()
         return _number(program, value) + unit
     run, phase, rated = program.state.run, program.phase, program.rated
-    match = _RATE.fullmatch(argument)
-    if match is None or argument == match[1]:
-        raise Refusal(UNKNOWN)
-    number, unit = match[2], match[3] or rated.rate_unit
+    number, unit = _rate_texts(argument)
+    unit = unit or rated.rate_unit
     if unit not in program.model.rate_units:
         raise Refusal(UNKNOWN)
     value = _parsed(program, number) if number else rated.rate
@@ -129,6 +131,15 @@ def _rate(program: Program, argument: str) -> str:
     else:
         phase.rate_stored = value
     return ""
+
+
+@lru_cache(maxsize=256)
+def _rate_texts(argument: str) -> tuple[str, str]:
+    """Number and unit, either of which may be missing."""
+    match = _RATE.fullmatch(argument)
+    if match is None or argument == match[1]:
+        raise Refusal(UNKNOWN)
+    return match[2], match[3] or ""
 
 
 def _volume(program: Program, argument: str) -> str:
@@ -185,9 +196,17 @@ def _purge(program: Program, argument: str) -> str:
 
 def _dispensed(program: Program, argument: str) -> str:
     _no_argument(argument)
-    infused = _number(program, program.counted(withdrawn=False))
-    withdrawn = _number(program, program.counted(withdrawn=True))
+    infused, withdrawn = (_number(program, _shown(program, value)) for value in program.counted())
     return f"I{infused}W{withdrawn}{program.state.settings.volume_unit}"
+
+
+def _shown(program: Program, thousandths: int) -> int:
+    """A counter saturates, or rolls over."""
+    if thousandths < _COUNTER_END:
+        return thousandths
+    if program.quirks.dis_overflow == "rollover":
+        return thousandths % _COUNTER_END
+    return _COUNTER_END - 1_000
 
 
 def _clear_dispensed(program: Program, argument: str) -> str:

@@ -51,7 +51,9 @@ class Model:
         """Slowest and fastest rate."""
         if self.has_tubing:
             return _TUBING_NL_H
-        return rate_limits_nl_h(diameter_um, self.fastest_cm_min, cuts_per_min=self.cuts_per_min)
+        if self.cuts_per_min:
+            return rate_limits_nl_h(diameter_um, self.fastest_cm_min, cuts_per_min=True)
+        return rate_limits_nl_h(diameter_um, self.fastest_cm_min)
 
 
 MODELS = {

@@ -85,6 +85,7 @@ def parse_whole(text: str, low: int, high: int) -> int:
     return int(text)
 
 
+@lru_cache(maxsize=1_024)
 def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
     """Four digits and a point, cut off, never rounded; ``1500.`` or ``1500`` from 1000 on."""
     if thousandths >= 1_000_000:

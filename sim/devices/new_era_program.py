@@ -84,17 +84,16 @@ class Program:
         if self.state.run.phase_began_ns == self.mechanics.state.now_ns:
             raise Refusal(IGNORED)
 
-    def counted(self, *, withdrawn: bool) -> int:
-        """A volume counter in thousandths of the volume unit, saturated or rolled over."""
-        if withdrawn:
-            parts = self.mechanics.withdrawn_parts - self.state.withdrawn_zero
-        else:
-            parts = self.mechanics.infused_parts - self.state.infused_zero
-        unit = VOLUME_UNITS_PARTS[self.state.settings.volume_unit]
-        value = self.state.faults.counted(parts) // unit
-        if self.quirks.dis_overflow == "rollover":
-            return value % 10_000_000
-        return min(value, 9_999_000)
+    def counted(self) -> tuple[int, int]:
+        """What was infused and withdrawn, in thousandths of the volume unit."""
+        state, mechanics = self.state, self.mechanics
+        unit = VOLUME_UNITS_PARTS[state.settings.volume_unit]
+        infused = mechanics.infused_parts - state.infused_zero
+        withdrawn = mechanics.withdrawn_parts - state.withdrawn_zero
+        if state.faults.there:
+            counted = state.faults.counted
+            infused, withdrawn = counted(infused), counted(withdrawn)
+        return infused // unit, withdrawn // unit
 
     # -- what a host, a key or an input can do ----------------------------------------------------
 
