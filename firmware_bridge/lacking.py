@@ -38,6 +38,7 @@ INSTEAD: Mapping[Capability, str] = MappingProxyType(
         Capability.AIR_DETECTION: "not watched",
         Capability.BATTERY_LEVEL: "not shown",
         Capability.WITHDRAW: "not used",
+        Capability.SENSORS: "not shown",
     }
 )
 """For each thing that a pump may lack, who sees to it.  ``CLINICAL`` is no ability."""

@@ -38,6 +38,12 @@ class PumpAlarm(IntFlag):
     LINK_LOST = 1 << 8
     STOP_UNCONFIRMED = 1 << 9
     IDENTITY_CHANGED = 1 << 10
+    STALL = 1 << 11
+    LOST_STEPS = 1 << 12
+    DOOR_OPEN = 1 << 13
+    CLAMP_SHUT = 1 << 14
+    BATTERY_DEPLETED = 1 << 15
+    MAINS_LOST = 1 << 16
 
 
 class Capability(IntFlag):
@@ -56,6 +62,17 @@ class Capability(IntFlag):
     BATTERY_LEVEL = 1 << 9
     WITHDRAW = 1 << 10
     CLINICAL = 1 << 11
+    SENSORS = 1 << 12
+
+
+class Input(IntFlag):
+    """What the switches and detectors of a pump show."""
+
+    NONE = 0
+    DOOR_OPEN = 1 << 0
+    CLAMP_SHUT = 1 << 1
+    AIR = 1 << 2
+    MAINS = 1 << 3
 
 
 class Ending(IntEnum):
@@ -213,6 +230,11 @@ class SnapshotRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class SensorsRequest:
+    """Asks a pump that has `Capability.SENSORS` what they show; answered by `Sensors`."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimeSync:
     """The two clocks side by side, in microseconds."""
 
@@ -249,6 +271,7 @@ Command = (
     | Lease
     | AlarmAck
     | SnapshotRequest
+    | SensorsRequest
     | TimeSync
     | Reset
     | Estop
@@ -305,6 +328,22 @@ class Snapshot:
     age: Duration
 
 
+@dataclass(frozen=True, slots=True)
+class Sensors:
+    """What every sensor of a pump shows at one moment.
+
+    ``battery_s``: how long it would last without mains.  ``steps_*``: microsteps of the motor in either
+    direction since it was made, as told to it and as an encoder counted them; both wrap at 2^32.
+    """
+
+    uptime: Duration
+    inputs: Input
+    pressure_pa: int
+    battery_s: int
+    steps_commanded: int
+    steps_counted: int
+
+
 class EventKind(IntEnum):
     """What an unsolicited `Event` is about."""
 
@@ -335,5 +374,5 @@ class Counters:
     resyncs: int
 
 
-Answer = HelloAck | Result | Snapshot | Event | Counters | TimeSync
+Answer = HelloAck | Result | Snapshot | Sensors | Event | Counters | TimeSync
 Message = Command | Answer

@@ -32,6 +32,7 @@ SEED_MAX = 2**63 - 1
 TOKEN_VARIABLE = "INFUSOR_CONTROL_TOKEN"  # noqa: S105  the name of a variable, no secret
 PUMPS_MAX = 100
 """As many as a daisy chain can address."""
+SCHEMES = ("pty", "tcp", "rfc2217")
 PORT_FORMS = "pty, pty:LINK, tcp:HOST:PORT or rfc2217:HOST:PORT"
 
 _KEYS: Mapping[str, type | tuple[type, ...]] = {
@@ -228,7 +229,7 @@ def _place(text: str) -> tuple[str, str, tuple[str, int]]:
     scheme, _, rest = text.partition(":")
     if scheme == "pty":
         return scheme, rest, ("", 0)
-    if scheme not in ("tcp", "rfc2217"):
+    if scheme not in SCHEMES:
         raise ConfigurationError(f"port {text!r}: it is {PORT_FORMS}")
     return scheme, "", host_and_port(scheme, rest)
 

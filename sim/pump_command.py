@@ -36,7 +36,7 @@ from sim.pump_bench import (
 PROG = "infusor sim pump"
 DONE, FOUND, BAD_USAGE, UNREACHABLE = 0, 1, 2, 3
 
-_OF_ONE_PUMP = ("model", "pty", "tcp", "rfc2217", "syringe", "address", "seed")
+_OF_ONE_PUMP = ("model", "pty", "tcp", "rfc2217", "syringe", "loaded_ml", "address", "seed")
 """Options that --config leaves no place for."""
 
 
@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--syringe",
         metavar="NAME",
         help="such as bd-10, which is then full; default: one that fits any diameter and has no ends",
+    )
+    parser.add_argument(
+        "--loaded-ml", metavar="V", help="what is in the syringe at the start (default: full)"
     )
     parser.add_argument("--address", metavar="N", help="network address (default 0)")
     parser.add_argument(
@@ -200,7 +203,9 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
         raise ConfigurationError("--control-token-file: only together with --control")
     if arguments.replay is not None:
         _none_of(
-            arguments, "--replay", ("dialect", "model", "syringe", "address", "faults", "config")
+            arguments,
+            "--replay",
+            ("dialect", "model", "syringe", "loaded_ml", "address", "faults", "config"),
         )
         return [replay_spec(Path(arguments.replay), _ports(arguments))]
     if arguments.config is not None:
@@ -214,23 +219,34 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
             model=arguments.model,
             address=_whole("--address", arguments.address, 999),
             syringe=arguments.syringe,
+            loaded_ml=None if arguments.loaded_ml is None else _loaded_ml(arguments.loaded_ml),
             quirks=arguments.quirk,
             ports=_ports(arguments),
             seed=_whole("--seed", arguments.seed, SEED_MAX),
             faults=None if arguments.faults is None else Path(arguments.faults),
         )
     except ConfigurationError as error:
-        text = str(error)
-        raise ConfigurationError(
-            f"--{text}" if text.split(maxsplit=1)[0] in _OF_ONE_PUMP else text
-        ) from error
+        word, _, rest = str(error).partition(" ")
+        named = f"{_spelt(word)} {rest}" if word in _OF_ONE_PUMP else str(error)
+        raise ConfigurationError(named) from error
     return [spec]
 
 
 def _none_of(arguments: argparse.Namespace, beside: str, options: tuple[str, ...]) -> None:
     for option in (*options, "quirk"):
         if getattr(arguments, option):
-            raise ConfigurationError(f"--{option}: not together with {beside}")
+            raise ConfigurationError(f"{_spelt(option)}: not together with {beside}")
+
+
+def _spelt(option: str) -> str:
+    return f"--{option.replace('_', '-')}"
+
+
+def _loaded_ml(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigurationError(f"--loaded-ml {text}: it is a number in mL") from None
 
 
 def _ports(arguments: argparse.Namespace) -> list[str]:

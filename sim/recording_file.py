@@ -36,18 +36,22 @@ class RecordingFile:
             self._file = path.open("x", encoding="utf-8")
         except OSError as error:
             raise ConfigurationError(f"{path}: {error.strerror or error}") from error
+        self._path = path
         self._started = now
-        self.pieces = 0
         self._write(head(**about))
 
     def note(self, to: str, data: bytes, now: float) -> None:
         """These bytes went there.  Raises `OSError` for a disk that takes no more."""
         self._write(line(Piece(round(now - self._started, 6), to, data)))
-        self.pieces += 1
 
     def close(self) -> None:
         """Idempotent."""
         self._file.close()
+
+    def discard(self) -> None:
+        """There is no file: nothing came of it."""
+        self.close()
+        self._path.unlink(missing_ok=True)
 
     def _write(self, text: str) -> None:
         self._file.write(text)

@@ -21,6 +21,9 @@ COMMANDS: dict[tuple[str, ...], tuple[str, str]] = {
     ("run",): ("controller.cli.run", "one visit in real or scaled time"),
     ("rehearse",): ("controller.cli.rehearse", "the same visit in virtual time, in one process"),
     ("sim", "pump"): ("sim.pump_command", "a simulated pump for anybody's software"),
+    ("sim", "faults"): ("sim.faults_command", "what can be broken, how, and in which pump"),
+    ("sim", "record"): ("sim.record_command", "write down what passes between software and a pump"),
+    ("sim", "diff"): ("sim.diff_command", "where two recordings part"),
     ("sim", "patient"): ("sim.patient_command", "drug concentrations and effects of given doses"),
     ("pump",): ("controller.cli.pump", "drive any pump by hand, through bridge and gate"),
     ("estop",): ("controller.cli.estop", "emergency stop, from anywhere; --reset clears the latch"),
@@ -38,7 +41,6 @@ NOT_YET = {
     ("campaign",): "campaigns",
     ("bench",): "this bench test",
     ("course",): "courses",
-    ("sim", "faults"): "the fault registry",
 }
 
 

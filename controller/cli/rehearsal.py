@@ -10,12 +10,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import random
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import Any
 
 from controller.announcer import Announcer
+from controller.cli.fault_stage import Cable, VisitFaults
 from controller.cli.oracle import Oracle, Violation
 from controller.conduct import Conductor, Parts, Report
 from controller.event_log import EventLog, Header
@@ -43,13 +44,16 @@ from firmware_bridge.transports import memory
 from firmware_bridge.transports.base import Transport
 from sim.devices.new_era import NewEraPump
 from sim.drug_models import parameter_set
+from sim.faults.script import Entry
 from sim.mechanics import Mount
 from sim.monitor import Monitor
 from sim.patient import Patient
-from sim.serve import Served, serve_memory
+from sim.ports import MemoryPort
+from sim.serve import Served
 from sim.world import World
 
-PUMP = "sim:new-era"
+DIALECT = "new-era"
+PUMP = f"sim:{DIALECT}"
 
 MakeOperator = Callable[[Callable[[], float]], Operator]
 """Makes the operator from the stream ``people``."""
@@ -62,6 +66,8 @@ class Rehearsed:
     report: Report
     digest: str
     violations: tuple[Violation, ...]
+    faults: Mapping[str, int] = field(default_factory=dict)
+    """How often each kind of fault has begun."""
 
 
 @dataclass(slots=True)
@@ -87,6 +93,8 @@ class Stage:
     on_runner: Callable[[Runner], None] = lambda _runner: None
     disturb: Callable[[Mapping[str, object]], Mapping[str, object]] = lambda line: line
     """What a line of the monitor becomes on its way to the controller."""
+    faults: Sequence[Entry] = ()
+    """What breaks, and when."""
     wire: hashlib.blake2b = field(default_factory=lambda: hashlib.blake2b(digest_size=16))
     bridges: list[asyncio.Task[bool]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
@@ -110,7 +118,8 @@ class Stage:
         plan = self.plan
         mount = Mount(plan.syringe.diameter_um, plan.syringe.size.nl, plan.syringe.loaded.nl)
         self.pump = self.pump or NewEraPump(mount=mount)
-        self.served = serve_memory(self.pump, self._plug(loop), loop)
+        self.served = Served(self.pump, loop, MemoryPort(self._plug(loop)), seed=self.seed)
+        mischief = self._mischief(loop)
         log = self._log(loop)
         telemetry = Telemetry(
             device=self.device_id, boot=log.boot, session=log.session, simulated=True
@@ -120,15 +129,31 @@ class Stage:
         oracle = Oracle(self.served.truth, since_nl=self.since_nl)
         operator = self.make_operator(self.stream("people").random)
         await self.bus.start(0)
-        conductor = Conductor(self._parts(loop, log, telemetry, operator, oracle))
+        watchers: tuple[Observer, ...] = (oracle,) if mischief is None else (oracle, mischief)
+        conductor = Conductor(self._parts(loop, log, telemetry, operator, watchers))
         self.runner = runner = await conductor.start()
-        self._world(loop, runner)
+        monitor = self._world(loop, runner)
+        if mischief is not None:
+            mischief.begin(runner, monitor.artefacts)
         self.on_runner(runner)
         report = await conductor.finish()
         await self._close()
         oracle.ended(runner, self.events())
         self.wire.update(log.h.encode())
-        return Rehearsed(report, self.wire.hexdigest(), tuple(oracle.violations))
+        violations, digest = tuple(oracle.violations), self.wire.hexdigest()
+        if mischief is None:
+            return Rehearsed(report, digest, violations)
+        report = replace(report, warnings=(*report.warnings, *mischief.never_begun()))
+        return Rehearsed(report, digest, violations, dict(mischief.begun))
+
+    def _mischief(self, loop: asyncio.AbstractEventLoop) -> VisitFaults | None:
+        """Whoever plays the fault script, if there is one; it follows the pump from now on."""
+        if not self.faults:
+            return None
+        cable = Cable(self.unplug, self.replug, loop.call_later)
+        mischief = VisitFaults(self.faults, self.stream("faults"), cable)
+        mischief.watch(self.served)
+        return mischief
 
     def _parts(
         self,
@@ -136,7 +161,7 @@ class Stage:
         log: EventLog,
         telemetry: Telemetry,
         operator: Operator,
-        oracle: Oracle,
+        watchers: Sequence[Observer],
     ) -> Parts:
         announcer = Announcer(
             telemetry,
@@ -160,7 +185,7 @@ class Stage:
             wall_ms=lambda: wall_ms(loop),
             durable=False,
             announcer=announcer,
-            observers=(Samples(), oracle, *self.observers),
+            observers=(Samples(), *watchers, *self.observers),
             recovered=self.recovered,
         )
 
@@ -236,7 +261,7 @@ class Stage:
 
     # --- world and log --------------------------------------------------------------------------------
 
-    def _world(self, loop: asyncio.AbstractEventLoop, runner: Runner) -> None:
+    def _world(self, loop: asyncio.AbstractEventLoop, runner: Runner) -> Monitor:
         subject, served = self.plan.subject, self.served
         patient = Patient(
             parameter_set(self.plan.drug, age_years=subject.age_years),
@@ -248,9 +273,10 @@ class Stage:
         )
         start_nl = served.delivered_nl(loop.time())
         near, far = memory.pair(loop, a_name="controller", b_name="monitor")
+        monitor = Monitor(patient, self.stream("patient/monitor").random)
         world = World(
             patient=patient,
-            monitor=Monitor(patient, self.stream("patient/monitor").random),
+            monitor=monitor,
             concentration_ug_ml=self.plan.concentration.ug_ml,
             send=far.write,
             plunger=lambda now: served.delivered_nl(now) - start_nl,
@@ -264,6 +290,7 @@ class Stage:
         runner.observers.append(TellWorld(self.vitals, reports=False))
         self.world = world
         world.start()
+        return monitor
 
     def _log(self, loop: asyncio.AbstractEventLoop) -> EventLog:
         def failed(error: OSError) -> None:

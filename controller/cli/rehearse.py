@@ -2,6 +2,9 @@
 
 The same seed and version give the same digest, which covers every byte on every wire and every log
 record.  Exit code 0 for a visit that ended completed or rescued with no invariant violated.
+
+--faults FILE breaks pump, line and monitor as a fault script says (TOML, [[fault]] tables); each begin
+and end is a record of kind ``fault`` in the session log.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import sys
 from pathlib import Path
 from time import perf_counter
 
+from controller.cli.fault_stage import read_faults
 from controller.cli.options import (
     add_previous,
     check_log_dir,
@@ -21,11 +25,13 @@ from controller.cli.options import (
     write_log,
 )
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
-from controller.cli.rehearsal import Rehearsed, Stage
+from controller.cli.rehearsal import DIALECT, Rehearsed, Stage
 from controller.cli.report_file import report_beside
 from controller.plain_text import spelt_out
 from controller.procedure.effects import Outcome
 from firmware_bridge.notice import NOTICE
+from sim.devices.kinds import device_kind
+from sim.faults.script import Entry, ScriptError
 from sim.virtual_loop import VirtualReport, run_virtual
 
 BUDGET_S = 12 * 3600.0
@@ -41,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--operator", default="auto", metavar="auto|FILE", help="who answers (default: auto)"
     )
     add_previous(parser)
-    parser.add_argument("--faults", metavar="FILE|random", help="not part of this version")
+    parser.add_argument("--faults", metavar="FILE", help="a fault script (TOML)")
     parser.add_argument(
         "--log-dir", type=Path, metavar="DIR", help="write the session log and its report here"
     )
@@ -49,13 +55,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    if arguments.faults is not None:
-        raise Usage(f"--faults {arguments.faults}: fault scripts are not part of this version")
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     plan = existing_plan(arguments.procedure, arguments.previous)
+    faults = _faults(arguments.faults)
     check_log_dir(arguments.log_dir)
-    stage = Stage(plan, arguments.seed, make_operator(arguments.operator))
+    stage = Stage(
+        plan,
+        arguments.seed,
+        make_operator(arguments.operator),
+        faults=faults,
+    )
     began = perf_counter()
     rehearsed, report = run_virtual(stage.run, seed=arguments.seed, budget_s=BUDGET_S)
     wall_s = perf_counter() - began
@@ -64,6 +74,18 @@ def run(arguments: argparse.Namespace) -> int:
     _tell(arguments, rehearsed, report, wall_s, (log, page))
     fine = rehearsed.report.outcome in {Outcome.COMPLETED, Outcome.RESCUED}
     return DONE if fine and not rehearsed.violations else ENDED_BADLY
+
+
+def _faults(name: str | None) -> list[Entry]:
+    """The fault script of this name; raises `Usage` for one that this rehearsal cannot play."""
+    if name is None:
+        return []
+    if name == "random":
+        raise Usage("--faults random: random fault scripts are not part of this version")
+    try:
+        return read_faults(Path(name), device_kind(DIALECT))
+    except ScriptError as problem:
+        raise Usage(f"--faults {problem}") from problem
 
 
 def _tell(
@@ -82,6 +104,7 @@ def _tell(
             "virtual_s": round(report.virtual_s, 3),
             "wall_s": round(wall_s, 3),
             "violations": violations,
+            "faults_injected": dict(rehearsed.faults),
             "digest": rehearsed.digest,
             "log": str(log) if log else None,
             "report": str(page) if page else None,
@@ -97,6 +120,9 @@ def _tell(
         f"{progress_line(report.virtual_s, wall_s)}\n"
         f"digest {rehearsed.digest}, violations: {len(violations)}\n"
     )
+    if arguments.faults is not None:
+        counted = (f"{kind} {times}x" for kind, times in rehearsed.faults.items())
+        sys.stdout.write(f"faults: {', '.join(counted) or 'none'}\n")
     for warning in ended.warnings:
         sys.stderr.write(f"{spelt_out(warning)}\n")
     for violation in violations:

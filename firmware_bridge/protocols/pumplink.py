@@ -15,6 +15,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable, Iterable, Sequence
+from enum import IntFlag
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from firmware_bridge.messages import (
     Direction,
     Ending,
     EventKind,
+    Input,
     Message,
     PumpAlarm,
     PumpState,
@@ -135,6 +137,17 @@ ROWS: tuple[tuple[int, str, str, type[Message], str], ...] = (
         messages.Counters,
         "frames u32, crc_errors u32, retransmits u32, duplicates u32, oversize u32, resyncs u32",
     ),
+    (0x24, "SENSORS_REQ", "host", messages.SensorsRequest, ""),
+    (
+        0x25,
+        "SENSORS",
+        "pump",
+        messages.Sensors,
+        (
+            "uptime_ms u32, inputs u32, pressure_pa u32, battery_s u32, steps_commanded u32, "
+            "steps_counted u32"
+        ),
+    ),
     (0x7F, "ESTOP", "host", messages.Estop, ""),
 )
 
@@ -146,19 +159,20 @@ _ENUMERATIONS = (
     ("event kind", EventKind),
     ("alarm bit", PumpAlarm),
     ("capability bit", Capability),
+    ("input bit", Input),
 )
 _WITHOUT_HASH = frozenset(
     {0x01, 0x02, 0x7F}
 )  # unequal peers can still introduce themselves and stop
 _COUNTERS = ("frames", "crc_errors", "retransmits", "duplicates", "oversize", "resyncs")
-_WRAPPING = frozenset({"uptime_ms", *_COUNTERS})
+_WRAPPING = frozenset({"uptime_ms", "steps_commanded", "steps_counted", *_COUNTERS})
 
 
 def canonical_text() -> str:
     """The message table and the enumerations as PROTOCOL.md prints them; the schema hash is over it."""
     lines = [f"{code:02X}|{name}|{sender}|{payload}" for code, name, sender, _, payload in ROWS]
     for name, values in _ENUMERATIONS:
-        bits = issubclass(values, PumpAlarm | Capability)
+        bits = issubclass(values, IntFlag)
         members = [
             f"{m.value.bit_length() - 1 if bits else m.value} {str(m.name).lower()}" for m in values
         ]
@@ -197,6 +211,7 @@ _MEANINGS: dict[str, Callable[[int], object]] = {
     "kind": EventKind,
     "alarms": _alarms,
     "capabilities": Capability,
+    "inputs": Input,
 }
 
 

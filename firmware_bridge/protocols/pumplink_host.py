@@ -44,6 +44,8 @@ from firmware_bridge.messages import (
     PumpAlarm,
     PumpState,
     Result,
+    Sensors,
+    SensorsRequest,
     Snapshot,
     SnapshotRequest,
     Stop,
@@ -203,8 +205,8 @@ class HostSession:
         self._demand_open()
         self._question(Lease(duration), now)
 
-    def ask(self, question: SnapshotRequest | AlarmAck, now: float) -> None:
-        """Ask, or acknowledge; a `Snapshot` or `LinkQuiet` will be heard.  Raises `LinkError`."""
+    def ask(self, question: SnapshotRequest | SensorsRequest | AlarmAck, now: float) -> None:
+        """Ask, or acknowledge; a `Snapshot` (`Sensors`) or `LinkQuiet` will be heard.  Raises `LinkError`."""
         self._demand_open()
         self._question(question, now)
         if isinstance(question, AlarmAck):
@@ -304,7 +306,9 @@ class HostSession:
 
     def _heard(self, answer: Answer, now: float) -> Heard | None:
         """What of ``answer`` is new to the caller: clocks, counters and snapshots always are."""
-        if isinstance(answer, Snapshot):
+        if isinstance(answer, Sensors):
+            self._asked_at = None
+        elif isinstance(answer, Snapshot):
             self._asked_at = None
             if self._estop_due is not None and _shows_stopped(answer):
                 self._estop_due = None
@@ -390,7 +394,9 @@ class HostSession:
         tries = RETRIES if self._reliable else 0
         return _Pending(message, seq, now, now + wait, wait, tries)
 
-    def _question(self, question: Lease | SnapshotRequest | AlarmAck, now: float) -> None:
+    def _question(
+        self, question: Lease | SnapshotRequest | SensorsRequest | AlarmAck, now: float
+    ) -> None:
         seq = self._end.send(question)
         self._timed = (seq, now)
         if self._asked_at is None:

@@ -58,6 +58,7 @@ BUILT_IN: Mapping[str, str] = {
     "harvard": "sim.devices.harvard_kind",
     "harvard-legacy": "sim.devices.harvard_legacy_kind",
     "new-era": "sim.devices.new_era_kind",
+    "pumplink": "sim.devices.pumplink_kind",
 }
 """Name -> the module whose ``KIND`` it is."""
 

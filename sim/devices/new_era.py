@@ -13,6 +13,7 @@ from __future__ import annotations
 import copy
 import re
 from collections.abc import Callable
+from functools import lru_cache
 
 from sim.devices import breakage
 from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
@@ -23,23 +24,19 @@ from sim.devices.new_era_frames import (
     DAMAGED,
     FORGET_AFTER_NS,
     basic_frame,
-    clean,
     forget,
-    is_whole_line,
     safe_frame,
     take,
+    whole_packet,
 )
+from sim.devices.new_era_inputs import level_changed
+from sim.devices.new_era_models import MODELS
 from sim.devices.new_era_numbers import BAD_PACKET, NOT_NOW, Refusal
 from sim.devices.new_era_program import Program
 from sim.devices.new_era_quirks import Quirks
-from sim.devices.new_era_state import DeviceState, Run, Settings, factory_program
+from sim.devices.new_era_state import DeviceState, Run, factory_settings
 from sim.faults.parameters import FaultValue
 from sim.mechanics import Drive, Line, Mechanics, Mount, Truth
-
-MODELS = {"ne-1000": "NE1000", "ne-1600": "NE1600", "ne-500": "NE500", "ne-4000": "NE4000"}
-"""Models with this command set.  They differ in the answer to VER only; limits are the NE-1000's."""
-
-FIRMWARE = "V3.928"
 
 ALARM_RESET = "R"
 ALARM_TIMEOUT = "T"
@@ -47,6 +44,9 @@ ALARM_TIMEOUT = "T"
 _ADDRESS = re.compile("[0-9]{1,2}")
 _DIGITS = frozenset("0123456789")
 _SYSTEM = "*"
+_SAFE = "SAF"
+_SHORT = 64
+"""Bytes of a packet that is looked up rather than taken apart."""
 _ACTIONS = frozenset({"RUN", "STP", "PUR", "CLDINF", "CLDWDR"})
 """Commands without an argument that are no questions."""
 _MNEMONIC = re.compile("[0-9*]*([A-Z]{2,5})")
@@ -68,11 +68,12 @@ class NewEraPump:
         self.on_command: Callable[[str], None] = unheard
         self.mechanics = Mechanics(mount, line, drive)
         self.quirks = quirks
-        settings = Settings(address, factory_program(quirks))
+        digits = 2 if quirks.reply_address_digits == "2" else 1
+        self._own = tuple(f"{number:0{digits}d}" for number in range(100))
+        make = MODELS[model]
+        settings = factory_settings(make, quirks, address)
         self.state = DeviceState(settings, self.mechanics.state)
-        self.program: Program = Program(
-            self.state, self.mechanics, quirks, MODELS[model] + FIRMWARE
-        )
+        self.program: Program = Program(self.state, self.mechanics, quirks, make)
         self.mechanics.fit(settings.diameter)
         self._boot()
 
@@ -118,10 +119,8 @@ class NewEraPump:
         """It is ``now``; returns the alarms that a pump in safe mode sends by itself."""
         replies: list[Reply] = []
         to = to_ns(now)
-        due = self._due_ns()
-        while due is not None and due <= to:
+        while (due := self._due_ns()) is not None and due <= to:
             self._happen(due, replies)
-            due = self._due_ns()
         self.mechanics.advance(to)
         return replies
 
@@ -211,6 +210,23 @@ class NewEraPump:
         due = self.advance(now)
         return due + breakage.clear(WAYS, self, kind)
 
+    # -- the TTL inputs, and a hand at the keys ---------------------------------------------------
+
+    def ttl(self, pin: int, level: int, now: float) -> list[Reply]:
+        """From now on this level is at that input; raises `ValueError` for a pin that is none."""
+        replies, pending = self.advance(now), len(self.state.alarms)
+        if self.state.faults.powered:
+            level_changed(self.program, pin, level)
+            self._announce(replies, self.state.alarms[pending:])
+        return replies
+
+    def choose(self, label: int, now: float) -> list[Reply]:
+        """Who stands at a pump that waits at ``PRI`` chooses a label.  Raises `Refusal` otherwise."""
+        replies, pending = self.advance(now), len(self.state.alarms)
+        self.program.choose(label)
+        self._announce(replies, self.state.alarms[pending:])
+        return replies
+
     # -- bytes ------------------------------------------------------------------------------------
 
     def feed(self, data: bytes, now: float) -> list[Reply]:
@@ -223,9 +239,11 @@ class NewEraPump:
         if state.buffer and now_ns - state.last_byte_ns >= FORGET_AFTER_NS:
             forget(state.buffer, safe=state.settings.safe_s > 0)
         state.last_byte_ns = now_ns
-        if not state.buffer and not state.settings.safe_s and is_whole_line(data):
-            self._packet(clean(data), replies)
-            return replies
+        if not state.buffer and len(data) <= _SHORT:
+            text = whole_packet(data, safe=state.settings.safe_s > 0)
+            if text is not None:
+                self._packet(text, replies)
+                return replies
         state.buffer += data
         while state.buffer:
             text = take(state.buffer, safe=state.settings.safe_s > 0)
@@ -258,18 +276,18 @@ class NewEraPump:
         if not before or (_ADDRESS.fullmatch(before) and after[:1].isalpha()):
             self._command(after, replies)
             return
+        served = set[str]()
         for part in text.split(_SYSTEM):
-            if part:
-                self._addressed(part, 1, replies)
+            if not part or (self.quirks.burst_same_address == "first" and part[:1] in served):
+                continue
+            served.add(part[:1])
+            self._addressed(part, 1, replies)
 
     def _addressed(self, text: str, digits: int, replies: list[Reply]) -> None:
-        """Obey what is for this address; no address is address 0."""
-        length = 0
-        while length < digits and text[length : length + 1] in _DIGITS:
-            length += 1
-        address = int(text[:length]) if length else 0
+        """Obey what is for this address."""
+        address, command = _split(text, digits)
         if address == self.state.settings.address:
-            self._command(text[length:], replies)
+            self._command(command, replies)
 
     def _command(self, text: str, replies: list[Reply]) -> None:
         """A valid packet for this pump: the timer restarts; an alarm is answered before anything else."""
@@ -277,24 +295,26 @@ class NewEraPump:
         if state.ignore_next:
             state.ignore_next = False
             return
-        baud, safe = state.settings.baud, state.settings.safe_s > 0
+        settings = state.settings
+        baud, safe = settings.baud, settings.safe_s > 0
         try:
-            data = self._obey(text)
+            data = self._obey(text) if text or state.alarms else ""
         except Refusal as refusal:
             data = refusal.data
         self._restart_timer()
-        if state.settings.baud != baud:
+        if settings.baud != baud:
             state.safe_due_ns = None
-        self._answer(replies, data, safe=self._framing(text, data, safe=safe))
+        asked = text.startswith(_SAFE)
+        framed = self._framing(text, data, safe=safe) if asked else settings.safe_s > 0
+        self._answer(replies, data, safe=framed)
 
     def _obey(self, text: str) -> str:
         """The data of the answer: the command's, or the alarm that stands in its way, or that it raised."""
-        alarms = self.state.alarms
+        alarms, data = self.state.alarms, ""
         if text:
             command, argument = find(text)
-            data = "" if alarms or self._astray(text, argument) else command(self.program, argument)
-        else:
-            data = ""
+            if not (alarms or (self.state.faults.there and self._astray(text, argument))):
+                data = command(self.program, argument)
         return f"A?{alarms.pop(0)}" if alarms else data
 
     def _astray(self, text: str, argument: str) -> bool:
@@ -309,12 +329,12 @@ class NewEraPump:
         return True
 
     def _framing(self, text: str, data: str, *, safe: bool) -> bool:
-        """Whether the answer to ``text`` is safe-framed; ``safe``: the mode in which it arrived."""
-        if not text.startswith("SAF") or len(text) == len("SAF"):
+        """Whether the answer to this ``SAF`` is safe-framed; ``safe``: the mode in which it arrived."""
+        if text == _SAFE:
             return self.state.settings.safe_s > 0
         if not data.startswith("A?"):
             return safe if self.quirks.saf_reply_mode == "old" else self.state.settings.safe_s > 0
-        seconds = text[len("SAF") :]
+        seconds = text[len(_SAFE) :]
         asks = seconds.isascii() and seconds.isdigit() and len(seconds) < 5
         if self.quirks.saf_alarm_framing == "current" or not asks or int(seconds) > SAFE_S_MAX:
             return safe
@@ -336,21 +356,31 @@ class NewEraPump:
     def _send(self, replies: list[Reply], text: str, *, safe: bool) -> None:
         """One frame leaves, unless the pump is broken in a way that keeps it."""
         faults = self.state.faults
+        frame = safe_frame if safe else basic_frame
+        own = self._own[self.state.settings.address]
+        if not faults.there:
+            replies.append((0.0, frame(own + text)))
+            return
         if faults.mute:
             return
         if faults.drop_from_pump:
             faults.drop_from_pump -= 1
             return
-        frame = safe_frame if safe else basic_frame
-        address = self.state.settings.address
-        padding = "0" if address < 10 and self.quirks.reply_address_digits == "2" else ""
-        own = f"{padding}{address}"
         if faults.unasked:
             faults.unasked -= 1
             replies.append((faults.delay_s, frame(f"{own}A?{ALARM_RESET}")))
         replies.extend(
             (faults.held_s(), frame(f"{digits}{text}")) for digits in faults.addresses(own)
         )
+
+
+@lru_cache(maxsize=512)
+def _split(text: str, digits: int) -> tuple[int, str]:
+    """Address and command; no address is address 0."""
+    length = 0
+    while length < digits and text[length : length + 1] in _DIGITS:
+        length += 1
+    return int(text[:length]) if length else 0, text[length:]
 
 
 def _mnemonic(text: str) -> str:

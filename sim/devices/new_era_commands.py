@@ -11,8 +11,8 @@ import re
 from collections.abc import Callable
 from functools import lru_cache
 
+from sim.devices.new_era_functions import TRIGGERS, format_function, parse_function
 from sim.devices.new_era_numbers import (
-    IGNORED,
     NOT_NOW,
     OUT_OF_RANGE,
     RATE_UNITS_NL_H,
@@ -21,10 +21,9 @@ from sim.devices.new_era_numbers import (
     format_number,
     parse_number,
     parse_whole,
-    rate_limits_nl_h,
 )
-from sim.devices.new_era_program import FUNCTIONS, Program
-from sim.devices.new_era_state import PHASES, default_volume_unit
+from sim.devices.new_era_program import Program
+from sim.devices.new_era_state import INPUT_PINS, PHASES, default_volume_unit
 
 Command = Callable[[Program, str], str]
 
@@ -34,14 +33,12 @@ LARGEST_DIAMETER_UM = 80_000
 
 SAFE_S_MAX = 255
 BAUD_RATES = ("300", "1200", "2400", "9600", "19200")
-TRIGGERS = ("FT", "FH", "F2", "LE", "ST", "T2", "SP", "P2", "RL", "RH", "SL", "SH")
-"""The last four (levels instead of edges) are not in every manual, but hosts know them."""
-
-INPUT_PINS = ("2", "3", "4", "6")
-"""Pins with a TTL input; hosts ask for pin 2."""
-
-_RATE = re.compile(r"C?([0-9.]*)(UM|MM|UH|MH)?")
-_VOLUME = re.compile(r"([0-9.]*)(UL|ML)?")
+_COUNTER_END = 10_000_000
+_UM_PER_INCH = 25_400
+_PINS = frozenset(str(pin) for pin in INPUT_PINS)
+_RATE = re.compile(r"([CI]?)([0-9.]*)([A-Z]{2})?")
+_VOLUME = re.compile(r"([0-9.]*)([A-Z]{2})?")
+_FRACTION = re.compile(r"([0-9]{1,2})/([0-9]{1,2})")
 _ADDRESS = re.compile(r"([0-9]*)(?:B([0-9]+))?")
 
 
@@ -59,15 +56,20 @@ def find(text: str) -> tuple[Command, str]:
 
 
 def _number(program: Program, thousandths: int) -> str:
-    point = program.quirks.reply_ge_1000 == "trailing_point"
-    return format_number(thousandths, point_from_1000=point)
+    if program.quirks.reply_ge_1000 == "trailing_point":
+        return format_number(thousandths)
+    return format_number(thousandths, point_from_1000=False)
 
 
 def _parsed(program: Program, text: str) -> int:
-    return parse_number(text, cut_decimals=program.quirks.excess_decimals == "cut")
+    if program.quirks.excess_decimals == "cut":
+        return parse_number(text)
+    return parse_number(text, cut_decimals=False)
 
 
 def _diameter(program: Program, argument: str) -> str:
+    if program.model.has_tubing:
+        return _tubing(program, argument)
     settings = program.state.settings
     if not argument:
         return _number(program, settings.diameter)
@@ -75,29 +77,52 @@ def _diameter(program: Program, argument: str) -> str:
     program.require_still()
     if not SMALLEST_DIAMETER_UM <= value <= LARGEST_DIAMETER_UM:
         raise Refusal(OUT_OF_RANGE)
-    program.cancel_pause()
-    settings.diameter = value
+    _fit(program, value)
     settings.volume_unit = default_volume_unit(value)
-    program.mechanics.fit(value)
-    program.clear_counters()
     return ""
 
 
-def _rate(program: Program, argument: str) -> str:
-    run, phase, rated = program.state.run, program.phase, program.rated
+def _tubing(program: Program, argument: str) -> str:
+    """The inner diameter of a tubing: a fraction of an inch, less than one."""
+    settings = program.state.settings
     if not argument:
-        return _number(program, rated.rate) + rated.rate_unit
-    match = _RATE.fullmatch(argument)
-    if match is None or argument == "C":
+        return settings.tubing
+    match = _FRACTION.fullmatch(argument)
+    if match is None:
         raise Refusal(UNKNOWN)
-    value = _parsed(program, match[1]) if match[1] else rated.rate
-    unit = match[2] or rated.rate_unit
+    program.require_still()
+    above, below = int(match[1]), int(match[2])
+    if not 0 < above < below:
+        raise Refusal(OUT_OF_RANGE)
+    _fit(program, max(1, above * _UM_PER_INCH // below))
+    settings.tubing = f"{above}/{below}"
+    return ""
+
+
+def _fit(program: Program, diameter_um: int) -> None:
+    program.cancel_pause()
+    program.state.settings.diameter = diameter_um
+    program.mechanics.fit(diameter_um)
+    program.clear_counters()
+
+
+def _rate(program: Program, argument: str) -> str:
+    """A prefix ``C`` or ``I``, which some hosts send, changes nothing here."""
+    if not argument:
+        value, unit = program.rate_shown()
+        return _number(program, value) + unit
+    run, phase, rated = program.state.run, program.phase, program.rated
+    number, unit = _rate_texts(argument)
+    unit = unit or rated.rate_unit
+    if unit not in program.model.rate_units:
+        raise Refusal(UNKNOWN)
+    value = _parsed(program, number) if number else rated.rate
     if run.running:
-        if run.status == "X" or unit != rated.rate_unit or phase.function != "RAT":
+        if run.status not in "IW" or unit != rated.rate_unit or phase.function != "RAT":
             raise Refusal(NOT_NOW)
-        _refuse_at_phase_start(program)
-    slowest, fastest = rate_limits_nl_h(program.state.settings.diameter)
-    never_set = not (match[1] or phase.rate)
+        program.refuse_at_phase_start()
+    slowest, fastest = program.limits_nl_h()
+    never_set = not (number or phase.rate)
     if not (never_set or slowest <= value * RATE_UNITS_NL_H[unit] <= fastest):
         raise Refusal(OUT_OF_RANGE)
     phase.rate, phase.rate_unit = value, unit
@@ -108,6 +133,15 @@ def _rate(program: Program, argument: str) -> str:
     return ""
 
 
+@lru_cache(maxsize=256)
+def _rate_texts(argument: str) -> tuple[str, str]:
+    """Number and unit, either of which may be missing."""
+    match = _RATE.fullmatch(argument)
+    if match is None or argument == match[1]:
+        raise Refusal(UNKNOWN)
+    return match[2], match[3] or ""
+
+
 def _volume(program: Program, argument: str) -> str:
     settings = program.state.settings
     if not argument:
@@ -116,6 +150,8 @@ def _volume(program: Program, argument: str) -> str:
     if match is None:
         raise Refusal(UNKNOWN)
     number, unit = match[1], match[2]
+    if unit and unit not in program.model.volume_units:
+        raise Refusal(UNKNOWN)
     if number and unit and program.quirks.vol_combined == "refuse":
         raise Refusal(UNKNOWN)
     value = _parsed(program, number) if number else program.phase.volume
@@ -127,34 +163,20 @@ def _volume(program: Program, argument: str) -> str:
 
 
 def _direction(program: Program, argument: str) -> str:
-    run, phase = program.state.run, program.phase
     if not argument:
-        return phase.direction
-    if argument not in {"INF", "WDR", "REV", "STK"}:
-        raise Refusal(UNKNOWN)
-    if run.running:
-        if run.status not in "IW" or phase.volume:
-            raise Refusal(NOT_NOW)
-        _refuse_at_phase_start(program)
-    if argument == "REV":
-        argument = "INF" if phase.direction == "WDR" else "WDR"
-    phase.direction = argument
-    if run.running and argument != "STK":
-        run.withdrawing = argument == "WDR"
-        program.rate_changed()
+        return program.phase.direction
+    program.turn(argument)
     return ""
-
-
-def _refuse_at_phase_start(program: Program) -> None:
-    """``?IGN``: the program moved to this phase at this very instant, so it is not clear which was meant."""
-    if program.state.run.phase_began_ns == program.mechanics.state.now_ns:
-        raise Refusal(IGNORED)
 
 
 # -- run, stop, counters --------------------------------------------------------------------------
 
 
 def _run(program: Program, argument: str) -> str:
+    """``RUN``, ``RUN 7``; ``RUN E`` and ``RUN E 7`` are an event, with its phase or the trap's."""
+    if argument.startswith("E"):
+        program.event(parse_whole(argument[1:], 1, PHASES) if argument[1:] else None)
+        return ""
     program.start(parse_whole(argument, 1, PHASES) if argument else None)
     return ""
 
@@ -174,9 +196,17 @@ def _purge(program: Program, argument: str) -> str:
 
 def _dispensed(program: Program, argument: str) -> str:
     _no_argument(argument)
-    infused = _number(program, program.counted(withdrawn=False))
-    withdrawn = _number(program, program.counted(withdrawn=True))
+    infused, withdrawn = (_number(program, _shown(program, value)) for value in program.counted())
     return f"I{infused}W{withdrawn}{program.state.settings.volume_unit}"
+
+
+def _shown(program: Program, thousandths: int) -> int:
+    """A counter saturates, or rolls over."""
+    if thousandths < _COUNTER_END:
+        return thousandths
+    if program.quirks.dis_overflow == "rollover":
+        return thousandths % _COUNTER_END
+    return _COUNTER_END - 1_000
 
 
 def _clear_dispensed(program: Program, argument: str) -> str:
@@ -208,17 +238,11 @@ def _phase_number(program: Program, argument: str) -> str:
 def _function(program: Program, argument: str) -> str:
     phase = program.phase
     if not argument:
-        return phase.function + ("" if phase.argument is None else f"{phase.argument:02d}")
-    name = next((name for name in FUNCTIONS if argument.startswith(name)), None)
-    if name is None:
-        raise Refusal(UNKNOWN)
-    limits, rest = FUNCTIONS[name], argument[len(name) :]
-    if limits is None:
-        _no_argument(rest)
-    value = None if limits is None else parse_whole(rest, *limits)
+        return format_function(phase)
+    name, value, trigger = parse_function(argument)
     program.require_still()
     program.cancel_pause()
-    program.phase.function, program.phase.argument = name, value
+    phase.function, phase.argument, phase.trigger = name, value, trigger
     return ""
 
 
@@ -257,39 +281,22 @@ def _reset(program: Program, argument: str) -> str:
 
 def _version(program: Program, argument: str) -> str:
     _no_argument(argument)
-    return program.version
+    return program.model.version
 
 
 # -- small switches -------------------------------------------------------------------------------
 
 
-def _alarm_sound(program: Program, argument: str) -> str:
-    if not argument:
-        return str(program.state.settings.alarm_sound)
-    program.state.settings.alarm_sound = parse_whole(argument, 0, 1)
-    return ""
+def _switch(name: str) -> Command:
+    """0 or 1, kept in the setting of that name."""
 
+    def command(program: Program, argument: str) -> str:
+        if not argument:
+            return str(getattr(program.state.settings, name))
+        setattr(program.state.settings, name, parse_whole(argument, 0, 1))
+        return ""
 
-def _low_noise(program: Program, argument: str) -> str:
-    """Quiet motor: known from a host only; stored, and without an effect here."""
-    if not argument:
-        return str(program.state.settings.low_noise)
-    program.state.settings.low_noise = parse_whole(argument, 0, 1)
-    return ""
-
-
-def _lockout(program: Program, argument: str) -> str:
-    if not argument:
-        return str(program.state.settings.locked)
-    program.state.settings.locked = parse_whole(argument, 0, 1)
-    return ""
-
-
-def _power_fail(program: Program, argument: str) -> str:
-    if not argument:
-        return str(program.state.settings.power_fail)
-    program.state.settings.power_fail = parse_whole(argument, 0, 1)
-    return ""
+    return command
 
 
 def _buzzer(program: Program, argument: str) -> str:
@@ -314,9 +321,9 @@ def _output(program: Program, argument: str) -> str:
 
 
 def _input(program: Program, argument: str) -> str:
-    if argument not in INPUT_PINS:
+    if argument not in _PINS:
         raise Refusal(OUT_OF_RANGE if argument.isdigit() else UNKNOWN)
-    return str(program.state.inputs)
+    return str(program.state.inputs[int(argument)])
 
 
 def _trigger(program: Program, argument: str) -> str:
@@ -344,12 +351,18 @@ _COMMANDS: dict[str, Command] = {
     "SAF": _safe,
     "ADR": _address,
     "RESET": _reset,
-    "AL": _alarm_sound,
-    "LN": _low_noise,
-    "LOC": _lockout,
-    "PF": _power_fail,
+    "AL": _switch("alarm_sound"),
+    "BP": _switch("key_beep"),
+    "DIN": _switch("direction_input"),
+    "LN": _switch("low_noise"),
+    "LOC": _switch("locked"),
+    "PF": _switch("power_fail"),
+    "ROM": _switch("motor_output"),
     "BUZ": _buzzer,
     "OUT": _output,
     "IN": _input,
     "TRG": _trigger,
 }
+
+MNEMONICS = tuple(_COMMANDS)
+"""Every command there is."""

@@ -9,7 +9,7 @@ from sim.devices.base import Reply
 from sim.devices.breakage import COMMON_WAYS, MISCOUNT, ROLLOVER, Way, counted
 from sim.devices.new_era_commands import find
 from sim.devices.new_era_numbers import Refusal
-from sim.devices.new_era_state import Settings, factory_program
+from sim.devices.new_era_state import factory_settings
 from sim.devices.talk_ways import ADDRESS_WAYS, KEY_STUCK, LATE_REPLY, UNSOLICITED, bounced
 from sim.faults.parameters import FaultError, FaultValue
 
@@ -41,7 +41,7 @@ def _stand(pump: NewEraPump) -> list[Reply]:
 
 def _forget(pump: NewEraPump, _: Mapping[str, FaultValue]) -> list[Reply]:
     pump.power_off()
-    pump.state.settings = Settings(0, factory_program(pump.quirks))
+    pump.state.settings = factory_settings(pump.program.model, pump.quirks)
     pump.mechanics.fit(pump.state.settings.diameter)
     return pump.power_on()
 
@@ -50,6 +50,8 @@ def _key(action: Callable[[NewEraPump, Mapping[str, FaultValue]], object]) -> Wa
     """A key that the pump obeys unless it cannot now, which a person at its keys would see."""
 
     def press(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> list[Reply]:
+        if not pump.program.model.has_keys:
+            raise FaultError(f"the {pump.program.model.name} has no keys")
         if pump.faults.keys_stuck:
             return []
         try:
@@ -62,7 +64,8 @@ def _key(action: Callable[[NewEraPump, Mapping[str, FaultValue]], object]) -> Wa
 
 
 def _rate(pump: NewEraPump, rate_ml_h: float) -> None:
-    command, argument = find(f"RAT{rate_ml_h:.4g}MH")
+    per_h = "MH" in pump.program.model.rate_units
+    command, argument = find(f"RAT{rate_ml_h:.4g}MH" if per_h else f"RAT{rate_ml_h / 60:.4g}MM")
     command(pump.program, argument)
 
 
@@ -72,6 +75,14 @@ def _keyed(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
 
 def _bounced(pump: NewEraPump, parameters: Mapping[str, FaultValue]) -> None:
     _rate(pump, bounced(float(parameters["rate_ml_h"])))
+
+
+def _stop(pump: NewEraPump) -> None:
+    """The Stop key, unless the program has turned it into an event."""
+    if pump.state.run.trigger == "BT" and pump.state.run.running:
+        pump.program.event()
+    else:
+        pump.program.pause_or_stop()
 
 
 WAYS: Mapping[str, Way[NewEraPump]] = {
@@ -88,7 +99,7 @@ WAYS: Mapping[str, Way[NewEraPump]] = {
     "late_reply": LATE_REPLY,
     "unsolicited_between": UNSOLICITED,
     **ADDRESS_WAYS,
-    "keypad_stop": _key(lambda pump, _: pump.program.pause_or_stop()),
+    "keypad_stop": _key(lambda pump, _: _stop(pump)),
     "keypad_rate": _key(_keyed),
     "key_bounce": _key(_bounced),
     "key_stuck": KEY_STUCK,

@@ -34,26 +34,35 @@ DAMAGED = "\x00"
 """Stands for a packet whose frame or CRC is wrong: a text that no packet can have."""
 
 
-@lru_cache(maxsize=256)
 def clean(raw: bytes) -> str:
     """The text the pump parses: no spaces, no control characters, upper case."""
     return raw.translate(None, _DELETED).upper().decode("latin-1")
 
 
+@lru_cache(maxsize=512)
 def basic_frame(text: str) -> bytes:
     """STX, text, ETX: an answer in basic mode."""
     return f"\x02{text}\x03".encode("ascii")
 
 
+@lru_cache(maxsize=512)
 def safe_frame(text: str) -> bytes:
     """STX, length, text, CRC-16/XMODEM high byte first, ETX: an answer in safe mode."""
     data = text.encode("ascii")
     return b"\x02%c%b%b\x03" % (len(data) + _OVERHEAD, data, crc_hqx(data, 0).to_bytes(2, "big"))
 
 
-def is_whole_line(data: bytes) -> bool:
-    """Whether these bytes are one basic line and nothing else: what nearly every host sends."""
-    return 0 <= data.find(CR) == len(data) - 1 and STX not in data
+@lru_cache(maxsize=512)
+def whole_packet(data: bytes, *, safe: bool) -> str | None:
+    """The text of these bytes if they are one packet and nothing else: what nearly every host sends.
+
+    A shortcut around `take`, and remembered, since hosts say the same again and again.
+    """
+    if not safe:
+        return clean(data) if 0 <= data.find(CR) == len(data) - 1 and STX not in data else None
+    if len(data) <= _OVERHEAD or data[0] != STX or data[1] != len(data) - 1:
+        return None
+    return take(bytearray(data), safe=True)
 
 
 def take(buffer: bytearray, *, safe: bool) -> str | None:
@@ -107,7 +116,7 @@ def _take_basic(buffer: bytearray) -> str | None:
         return None
     text = clean(bytes(buffer[:end]))
     del buffer[: end + 1]
-    return text
+    return text if len(text) <= LINE_MAX else text[:LINE_MAX] + "?"
 
 
 def _take_frame(buffer: bytearray, stx: int) -> str | None:

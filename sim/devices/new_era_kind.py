@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from sim.devices.kinds import DeviceKind, PumpOptions
-from sim.devices.new_era import MODELS, NewEraPump
+from sim.devices.new_era import NewEraPump
 from sim.devices.new_era_faults import WAYS
+from sim.devices.new_era_models import MODELS
 from sim.devices.new_era_quirks import Quirks
 from sim.devices.quirks import parse_quirks, quirk_values
 

@@ -9,22 +9,35 @@ and a point.
 from __future__ import annotations
 
 import re
+from fractions import Fraction
 from functools import lru_cache
-from math import pi
 
-RATE_UNITS_NL_H = {"UM": 60, "MM": 60_000, "UH": 1, "MH": 1_000}
-"""nL/h in one thousandth of uL/min, mL/min, uL/h, mL/h."""
+from sim.mechanics import PARTS_PER_NL
 
-VOLUME_UNITS_NL = {"UL": 1, "ML": 1_000}
-"""nL in one thousandth of uL, mL."""
+_OZ_NL_THOUSANDTH = Fraction(295_735_295_625, 10_000_000)
+"""A US fluid ounce is 29.5735295625 mL (NIST Handbook 44, appendix C)."""
+
+RATE_UNITS_NL_H: dict[str, int | Fraction] = {
+    "UM": 60,
+    "MM": 60_000,
+    "UH": 1,
+    "MH": 1_000,
+    "MS": 3_600_000,
+    "OM": _OZ_NL_THOUSANDTH * 60,
+    "OS": _OZ_NL_THOUSANDTH * 3_600,
+}
+"""nL/h in one thousandth of uL/min, mL/min, uL/h, mL/h, mL/s, oz/min, oz/s."""
+
+VOLUME_UNITS_PARTS = {
+    "UL": PARTS_PER_NL,
+    "ML": 1_000 * PARTS_PER_NL,
+    "OZ": int(_OZ_NL_THOUSANDTH * PARTS_PER_NL),
+}
+"""Parts in one thousandth of uL, mL, oz; each a whole number of them."""
 
 _NUMBER = re.compile(r"([0-9]*)(?:\.([0-9]*))?")
 _MAX_DIGITS = 4
 _MAX_DECIMALS = 3
-
-_SLOWEST_CM_H = 0.004205
-_FASTEST_CM_H = 5.1005 * 60
-"""Plunger speed, NE-1000 manual 12.5: 0.004205 cm/h to 5.1005 cm/min."""
 
 
 class Refusal(Exception):
@@ -72,6 +85,7 @@ def parse_whole(text: str, low: int, high: int) -> int:
     return int(text)
 
 
+@lru_cache(maxsize=1_024)
 def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
     """Four digits and a point, cut off, never rounded; ``1500.`` or ``1500`` from 1000 on."""
     if thousandths >= 1_000_000:
@@ -79,19 +93,3 @@ def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
         return f"{whole}." if point_from_1000 else whole
     digits = f"{thousandths:04d}"
     return f"{digits[:-3]}.{digits[-3:]}"[:5]
-
-
-@lru_cache(maxsize=64)
-def rate_limits_nl_h(diameter_um: int) -> tuple[float, float]:
-    """Slowest and fastest rate for this syringe, as the manual prints them: to four digits.
-
-    Rate = plunger speed x area; without the rounding the printed 500.5 mL/h for a BD 10 mL would be
-    refused, since the arithmetic gives 500.48.
-    """
-    area_cm2 = pi / 4 * (diameter_um / 10_000) ** 2
-    nl_per_cm = area_cm2 * 1_000_000
-    return _four_digits(_SLOWEST_CM_H * nl_per_cm), _four_digits(_FASTEST_CM_H * nl_per_cm)
-
-
-def _four_digits(value: float) -> float:
-    return float(f"{value:.3e}")

@@ -72,6 +72,10 @@ class Director:
         """Whether `delivered` may still fire something."""
         return any(isinstance(one.entry.trigger, AfterVolume) for one in self._waiting())
 
+    def waiting(self) -> list[Entry]:
+        """Those that have not begun."""
+        return [one.entry for one in self._running if not one.fired]
+
     def next_due(self) -> float | None:
         """When `time` will have something to say, if nothing else happens."""
         moments = [

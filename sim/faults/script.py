@@ -19,6 +19,7 @@ from pathlib import Path
 
 from sim.faults.kinds import accept, find
 from sim.faults.parameters import FaultError, FaultValue
+from sim.faults.support import who_can
 
 S_MAX = 1e7
 ML_MAX = 1e5
@@ -190,7 +191,8 @@ class _Reader:
             raise ScriptError(f"{self.where}: kind = {error}") from error
         if kind not in possible.kinds:
             raise ScriptError(
-                f"{self.where}: kind = {kind!r} cannot be done to {possible.where}; it can do "
+                f"{self.where}: kind = {kind!r} cannot be done to {possible.where}, "
+                f"{who_can(kind)}; it can do "
                 f"{', '.join(possible.kinds)}"
             )
         return kind

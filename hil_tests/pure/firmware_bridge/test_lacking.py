@@ -11,7 +11,7 @@ from firmware_bridge.lacking import INSTEAD, NEEDED_BY_PROCEDURES, lacking, miss
 from firmware_bridge.messages import Bolus, Capability, Configure, Run, SelfTest, SetRate
 from firmware_bridge.pump import open_pump
 
-EVERYTHING = Capability((1 << 12) - 1)
+EVERYTHING = Capability((1 << 13) - 1)
 
 
 def test_everything_a_pump_may_lack_is_somebodys_affair() -> None:

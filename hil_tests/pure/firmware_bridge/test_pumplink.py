@@ -145,6 +145,8 @@ MESSAGES: st.SearchStrategy[m.Message] = st.one_of(
     st.builds(m.Lease, LEASES),
     st.builds(m.AlarmAck, ALARMS),
     st.builds(m.SnapshotRequest),
+    st.builds(m.SensorsRequest),
+    st.builds(m.Sensors, SPANS, U32.map(m.Input), U32, U32, U32, U32),
     st.builds(m.TimeSync, st.integers(0, 2**64 - 1), st.integers(0, 2**64 - 1)),
     st.builds(m.Estop),
     st.builds(

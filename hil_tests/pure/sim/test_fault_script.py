@@ -100,7 +100,7 @@ def test_a_wrong_entry_is_refused_with_its_number_and_key(lines: list[str], said
 def test_a_kind_that_the_run_cannot_do_is_refused_with_what_it_can() -> None:
     possible = Possible("a pump without a line", ("mute",))
     with pytest.raises(
-        ScriptError, match=r"'stall' cannot be done to a pump without a line; .*mute"
+        ScriptError, match=r"'stall' cannot be done to a pump without a line, .*; it can do mute"
     ):
         parsed(fault("at_s = 1", 'kind = "stall"'), possible)
     with pytest.raises(ScriptError, match="there are none in a pump without a line"):

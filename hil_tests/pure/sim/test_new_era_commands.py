@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 
 from hil_tests.pure.sim.new_era_host import Host, awake, packet, programmed
-from sim.devices.new_era import MODELS, NewEraPump
-from sim.devices.new_era_numbers import format_number, rate_limits_nl_h
+from sim.devices.new_era import NewEraPump
+from sim.devices.new_era_models import MODELS, rate_limits_nl_h
+from sim.devices.new_era_numbers import format_number
 
 ML = 1_000_000
 
@@ -15,7 +16,7 @@ ML = 1_000_000
 
 @pytest.mark.parametrize("model", MODELS)
 def test_ver_names_model_and_firmware(model: str) -> None:
-    assert awake(model=model).ask("VER") == f"00S{MODELS[model]}V3.928"
+    assert awake(model=model).ask("VER") == f"00S{MODELS[model].name}V3.928"
 
 
 @pytest.mark.parametrize(

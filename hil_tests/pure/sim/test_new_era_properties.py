@@ -160,3 +160,42 @@ def test_a_day_of_polling_every_second_ends_at_the_exact_volume() -> None:
 
 def _safe_s(host: Host) -> int:
     return host.pump.state.settings.safe_s
+
+
+FUNCTIONS = st.one_of(
+    st.sampled_from(
+        ["RAT", "FIL", "INC", "DEC", "STP", "CLD", "BEP", "LPS", "EVR", "PRI", "TRGET"]
+    ),
+    st.integers(1, 12).flatmap(
+        lambda n: st.sampled_from([f"{name}{n:02d}" for name in ("JMP", "IF", "EVN", "EVS", "LOP")])
+    ),
+    st.integers(0, 3).map(lambda n: f"PAS{n}"),
+)
+ACTS = st.one_of(
+    st.tuples(st.sampled_from([2, 3, 4, 6]), st.sampled_from([0, 1])),
+    st.sampled_from(["RUN", "STP", "RUNE", "RUN3", "RAT300", "DIRREV", "DIS"]),
+    st.floats(0.01, 30.0),
+)
+
+
+@given(st.lists(FUNCTIONS, min_size=1, max_size=8), st.lists(ACTS, max_size=10))
+@example(["LPS", "LPS", "LPS", "BEP", "LOP12", "LOP12", "LOP12"], ["RUN"])
+def test_any_program_runs_or_says_why_not_and_no_volume_is_lost(
+    functions: list[str], acts: list[str | float | tuple[int, int]]
+) -> None:
+    host = awake()
+    for number, function in enumerate(functions, start=1):
+        host.tell(f"PHN{number}", f"FUN{function}", "RAT300MH", "VOL0.1")
+    host.send(b"RUN\r")
+    for act in acts:
+        if isinstance(act, tuple):
+            host.pump.ttl(*act, host.now)
+        elif isinstance(act, str):
+            host.send(act.encode() + b"\r")
+        else:
+            host.wait(act)
+        status = host.ask("")
+        assert status[:2] == "00"
+        assert status[2:] in {"I", "W", "S", "P", "T", "U", "A?E", "A?O"}
+    net = host.pump.mechanics.infused_parts - host.pump.mechanics.withdrawn_parts
+    assert host.pump.truth().plunger_nl == net // 3_600_000_000_000

@@ -127,6 +127,13 @@ def test_phase2_default() -> None:
     assert host.ask("") == "00S"
 
 
+@pytest.mark.parametrize(("position", "rate"), [("all", "7.000MH"), ("first", "5.000MH")])
+def test_burst_same_address(position: str, rate: str) -> None:
+    host = awake(parse_quirks(Quirks, [f"burst_same_address={position}"]))
+    host.send(b"0 RAT 5 MH * 1 RAT 6 MH * 0 RAT 7 MH *\r")
+    assert host.ask("RAT") == f"00S{rate}"
+
+
 @pytest.mark.parametrize(("position", "answer"), [("accept", "00S"), ("refuse", "00S?")])
 def test_vol_combined(position: str, answer: str) -> None:
     host = awake(parse_quirks(Quirks, [f"vol_combined={position}"]))
