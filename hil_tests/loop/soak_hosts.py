@@ -109,9 +109,9 @@ class _Fresenius(Lines):
 
 
 class _Pumplink(Lines):
-    """A lease every four seconds; every 20 a fresh link, every alarm acknowledged, armed and run anew."""
+    """A lease every 2.5 s; every 20 s a fresh link, every alarm acknowledged, armed and run anew."""
 
-    every_s = 4.0
+    every_s = 2.5
 
     def __init__(self, write: Write) -> None:
         super().__init__(write)
@@ -127,8 +127,8 @@ class _Pumplink(Lines):
 
     async def turn(self) -> None:
         self._turns += 1
-        if self._turns % 5 != 1:
-            self._send("LEASE", lease_ms=10_000)
+        if self._turns % 8 != 1:
+            self._send("LEASE", lease_ms=5_000)
             return
         self._seq = 0
         hello = packed("HELLO", version_min=1, version_max=1, schema_hash=SCHEMA_HASH)
@@ -136,7 +136,7 @@ class _Pumplink(Lines):
         await asyncio.sleep(0.05)
         self._send("ALARM_ACK", alarms=0xFFFFFFFF)
         await asyncio.sleep(0.05)
-        if self._turns % 150 == 1:
+        if self._turns % 240 == 1:
             self._order("STOP")
             await asyncio.sleep(0.05)
             self._order("CONFIGURE", diameter_um=26_590, syringe_size_nl=60_000_000)
@@ -150,7 +150,7 @@ class _Pumplink(Lines):
             concentration_ug_ml=10_000,
         )
         await asyncio.sleep(0.05)
-        self._order("RUN", rate_nl_h=26_700_000, target_nl=20_000_000, lease_ms=10_000, direction=0)
+        self._order("RUN", rate_nl_h=26_700_000, target_nl=20_000_000, lease_ms=5_000, direction=0)
 
 
 HOSTS: Mapping[str, Callable[[Write], SoakHost]] = {
