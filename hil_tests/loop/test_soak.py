@@ -40,7 +40,7 @@ def test_after_a_day_of_faults_the_truth_is_the_integral_of_the_flow(
     account = found.account
     assert account.problems == []
     assert account.plunger_nl > 50_000_000, "it has pumped for most of the day"
-    assert account.worst_nl <= account.allowed_nl <= 40.0
+    assert account.worst_nl <= min(account.allowed_nl, 5.0)
     assert found.still_pumps
     assert len(found.done) > 20, "many kinds of fault were there"
     first, last = found.objects[1], found.objects[-1]
