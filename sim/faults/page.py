@@ -37,6 +37,42 @@ starts, with who could. The unit of a number is the end of its parameter's name.
 | line | the line to any simulated pump |
 | rehearse | a visit in virtual time, at its monitor; it does the kinds of its pump and line as well |
 | {NOBODY} | named, so that scripts and this page can speak of it, and refused everywhere |
+
+## A script
+
+```toml
+[[fault]]
+in = "infusing"                 # the visit enters this state, the first time ...
+after_s = 60.0                  # ... and so long after that
+kind = "downstream_occlusion"
+for_s = 300.0                   # mended by itself
+
+[[fault]]
+nth_command = 40                # the pump is about to obey its 40th command
+kind = "frame_drop"
+direction = "from_pump"
+```
+
+Every entry has one kind, its parameters, exactly one trigger, and at most one duration.
+
+| trigger | when |
+|---|---|
+| `at_s` | so many seconds after the start |
+| `in`, and if one likes `after_s` | so long after the visit has entered a state, the first time (rehearsals) |
+| `after_ml` | when so much has truly left the line |
+| `nth_command`, and if one likes `command` | before the pump obeys the n-th command, of any name or of this one |
+| `when = {{ signal = ..., above = ... }}` or `below` | when a value that the monitor shows goes beyond (rehearsals) |
+| `probability` | with this chance before each command, from the seed's own stream of faults |
+
+| duration | until |
+|---|---|
+| `for_s` | so many seconds have passed |
+| `for_commands` | so many commands were heard |
+| none | the end, or somebody mends it |
+
+`repeat` and `every_s`: so many times more, at that distance. A rehearsal writes each begin and end into its session log
+(`"kind":"fault"`), tells of an entry whose moment never came, and gives the same digest for the same seed and script. What
+a pump does not take at that moment, such as a key, is in the log as `not_done`.
 """
 
 
