@@ -273,10 +273,10 @@ class NewEraPump:
         if address != settings.address:
             return True
         try:
-            data = command(self.program, argument)
+            said = command(self.program, argument)
         except Refusal as refusal:
-            data = refusal.data
-        text = f"A?{state.alarms.pop(0)}" if state.alarms else state.run.status + data
+            said = refusal.data
+        text = f"A?{state.alarms.pop(0)}" if state.alarms else state.run.status + said
         if safe:
             state.safe_due_ns = state.mechanics.now_ns + settings.safe_s * NS_PER_S
         frame = safe_frame if safe else basic_frame
