@@ -75,6 +75,12 @@ _ROWS = (
     AlarmRow("pump_empty", _DEVICE, _H, _LATCHES, "Pump says: empty", _HELD, "MDC_EVT_EMPTY"),
     AlarmRow("pump_air", _DEVICE, _H, _LATCHES, "Air in line", _HELD, "MDC_EVT_FLUID_LINE_AIR"),
     AlarmRow("pump_battery", _DEVICE, _H, _LATCHES, "Pump battery", _HELD, "MDC_EVT_BATT_LO"),
+    AlarmRow("pump_battery_depleted", _DEVICE, _H, _LATCHES, "Pump battery empty", _HELD),
+    AlarmRow("pump_mains_lost", _DEVICE, _H, _LATCHES, "Pump runs on battery", _HELD),
+    AlarmRow("pump_stall", _DEVICE, _H, _LATCHES, "Pump motor stands", _HELD, "MDC_EVT_MALF"),
+    AlarmRow("pump_lost_steps", _DEVICE, _H, _LATCHES, "Pump motor slips", _HELD, "MDC_EVT_MALF"),
+    AlarmRow("pump_door_open", _DEVICE, _H, _LATCHES, "Pump door open", _HELD),
+    AlarmRow("pump_clamp_shut", _DEVICE, _H, _LATCHES, "Line clamped", _HELD),
     AlarmRow("pump_reset", _DEVICE, _H, _LATCHES, "Pump was reset", _HELD),
     AlarmRow(
         "pump_lease_expired", _DEVICE, _H, _LATCHES, "Dead-man tripped", _STOPS, "MDC_EVT_TIMEOUT"

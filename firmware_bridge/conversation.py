@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from firmware_bridge.dialect import Ask, Frame, HostDialect, Program, SelfAnswering, Step
+from firmware_bridge.dialect import Ask, Frame, HostDialect, Program, SelfAnswering, Step, Timed
 from firmware_bridge.errors import LinkError
 
 _EARLY_S = 0.001
@@ -40,6 +40,7 @@ class Conversation:
     def __init__(self, dialect: HostDialect) -> None:
         self._dialect = dialect
         self._answers_itself = dialect if isinstance(dialect, SelfAnswering) else None
+        self._timed = dialect if isinstance(dialect, Timed) else None
         self._program: Program[object] | None = None
         self._step: Step | None = None
         self._deadline: float | None = None
@@ -130,6 +131,8 @@ class Conversation:
 
     def _advance(self, program: Program[object], frame: Frame | None, now: float) -> bytes:
         """Hand ``frame`` to the program and take its next step."""
+        if self._timed is not None:
+            self._timed.it_is(now)
         try:
             step = program.send(frame)
         except StopIteration as stop:

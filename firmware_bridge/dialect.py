@@ -188,6 +188,17 @@ class SelfAnswering(Protocol):
 
 
 @runtime_checkable
+class Timed(Protocol):
+    """A dialect whose programs reckon with time: a patience that adapts to the line, a lease half over.
+
+    Optional.
+    """
+
+    def it_is(self, now: float) -> None:
+        """Told before each step of a program: the loop's time in seconds."""
+
+
+@runtime_checkable
 class FixedDeadMan(Protocol):
     """A dialect whose pump stops by itself after a time that nobody can set.
 

@@ -23,6 +23,7 @@ from firmware_bridge.protocols.fresenius import MODULES, Fresenius
 from firmware_bridge.protocols.fresenius_replies import SetArgument
 from firmware_bridge.protocols.harvard import Harvard
 from firmware_bridge.protocols.new_era import NewEra
+from firmware_bridge.protocols.pumplink_dialect import Pumplink
 from firmware_bridge.quantities import Duration
 
 ENTRY_POINT_GROUP = "infusor.dialects"
@@ -105,6 +106,10 @@ def _fresenius(url: PumpUrl, reply_within: Duration) -> HostDialect:
     )
 
 
+def _pumplink(url: PumpUrl, reply_within: Duration) -> HostDialect:
+    return Pumplink(port=url.port, reply_within=reply_within)
+
+
 BUILT_IN = {
     "new-era": DialectKind(
         name="new-era",
@@ -145,6 +150,14 @@ BUILT_IN = {
         address_max=MODULES[1],
         options={"set_argument": "|".join(way.value for way in SetArgument)},
         capabilities=Fresenius.capabilities,
+    ),
+    "pumplink": DialectKind(
+        name="pumplink",
+        make=_pumplink,
+        bauds=(9_600, 19_200, 38_400, 57_600, 115_200, 230_400, 460_800, 921_600),
+        baud=115_200,  # what microcontroller boards come with
+        address_max=0,
+        capabilities=Pumplink.capabilities,
     ),
 }
 

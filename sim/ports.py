@@ -81,7 +81,10 @@ class Stream:
             else:
                 self._backlog += frame
             return
-        sent = self._send(frame)
+        try:
+            sent = self._write(frame)
+        except OSError:
+            sent = self._send(frame)  # again, and it is told apart what is wrong
         if sent != len(frame) and self._open:
             self._backlog += frame[sent:]
             self._loop.add_writer(self._fd, self._writable)

@@ -300,22 +300,19 @@ class Served:
             self._recorder.heard(data, self._loop.time())
         now = self.now()
         if self._watcher is None:
-            self._answer(self.device.feed(data, now), now, (plug,))
+            self._answer(self.device.feed(data, now), now, plug)
             return
         self._reach(now)
         with self._at(now):  # a command may break the pump that is about to obey it
-            self._answer(self.device.feed(data, now), now, (plug,))
+            self._answer(self.device.feed(data, now), now, plug)
 
-    def _answer(
-        self, replies: Sequence[Reply], now: float, to: Sequence[Plug] | None = None
-    ) -> None:
+    def _answer(self, replies: Sequence[Reply], now: float, to: Plug | None = None) -> None:
         """Send what is due, set timers for what is not, and one for the device's next event."""
         for delay_s, frame in replies:
-            plugs = self.cable.plugs if to is None else to
             if delay_s > 0.0:
-                self.cable.later(delay_s, partial(self._send, frame, plugs))
+                self.cable.later(delay_s, partial(self._send, frame, to))
             else:
-                self._send(frame, plugs)
+                self._send(frame, to)
         event = self.device.next_event(now)
         if self._watcher is not None:
             look = self._watcher.next_look()
@@ -333,12 +330,17 @@ class Served:
                 self._timer.cancel()
             self._timer = self._loop.call_at(due, self._due, event)
 
-    def _send(self, frame: bytes, plugs: Sequence[Plug]) -> None:
+    def _send(self, frame: bytes, to: Plug | None) -> None:
+        """To the port that asked, or to all."""
         if self._recorder is not None:
             self._recorder.said(frame, self._loop.time())
-        if self.cable.plugged:
-            for plug in plugs:
-                plug.wire.from_pump(frame)
+        if not self.cable.plugged:
+            return
+        if to is not None:
+            to.wire.from_pump(frame)
+            return
+        for plug in self.cable.plugs:
+            plug.wire.from_pump(frame)
 
     def _due(self, event: float) -> None:
         """The event is there, even if the loop rounds its clock down."""

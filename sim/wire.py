@@ -54,14 +54,15 @@ class _Direction:
 
     def __init__(self, loop: asyncio.AbstractEventLoop, chance: _Chance, land: Land) -> None:
         self.pipe = FaultPipe(chance)
+        self.land = land
+        self.straight = True
+        """Nothing is wrong with it and nothing under way: what goes in may land at once."""
         self._loop = loop
-        self._land = land
         self._timer: asyncio.TimerHandle | None = None
-        self._straight = True
 
     def put(self, data: bytes) -> None:
-        if self._straight:
-            self._land(data)
+        if self.straight:
+            self.land(data)
             return
         self.pipe.put(data, self._loop.time())
         self.deliver()
@@ -72,11 +73,11 @@ class _Direction:
             self._timer.cancel()
             self._timer = None
         for piece in self.pipe.due(self._loop.time()):
-            self._land(piece)
+            self.land(piece)
         due = self.pipe.next_due()
         if due is not None:
             self._timer = self._loop.call_at(due, self.deliver)
-        self._straight = self.pipe.idle
+        self.straight = self.pipe.idle
 
     def close(self) -> None:
         self.pipe.flush()
@@ -99,11 +100,19 @@ class Wire:
         """The host has sent this."""
         if self._echo:
             self._to_host.put(data)
-        self._to_pump.put(data)
+        line = self._to_pump
+        if line.straight:
+            line.land(data)
+        else:
+            line.put(data)
 
     def from_pump(self, frame: bytes) -> None:
         """The pump has sent this."""
-        self._to_host.put(frame)
+        line = self._to_host
+        if line.straight:
+            line.land(frame)
+        else:
+            line.put(frame)
 
     def cut(self) -> None:
         """The cable is out: what was under way is gone; what is wrong with the line stays."""

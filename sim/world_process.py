@@ -22,7 +22,7 @@ from firmware_bridge.clock import new_loop
 from firmware_bridge.errors import Disconnected, LinkError
 from firmware_bridge.transports.fd import FdTransport
 from sim.chance import Draw
-from sim.devices.new_era import NewEraPump
+from sim.devices.kinds import new_pump
 from sim.drug_models import parameter_set
 from sim.mechanics import Mount
 from sim.monitor import Monitor
@@ -50,6 +50,8 @@ class WorldSpec:
     diameter_um: int
     size_nl: int
     loaded_nl: int
+    dialect: str = "new-era"
+    """Of its pump, where it has one."""
 
     def as_argument(self) -> str:
         """The one command-line argument."""
@@ -133,7 +135,7 @@ async def _linger(told: asyncio.Event, speed: float) -> None:
 
 def _pump(spec: WorldSpec, loop: asyncio.AbstractEventLoop) -> Served:
     mount = Mount(spec.diameter_um, spec.size_nl, spec.loaded_nl)
-    return serve_pty(NewEraPump(mount=mount), loop)
+    return serve_pty(new_pump(spec.dialect, mount), loop)
 
 
 def _stream(spec: WorldSpec, name: str) -> Draw:

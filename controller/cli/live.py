@@ -44,6 +44,7 @@ from controller.tell_world import TellWorld
 from controller.vitals_feed import Replay
 from controller.vitals_link import VitalsLink
 from firmware_bridge.clock import fresh_u16, wall_ms
+from firmware_bridge.dialects import parse_pump_url
 from firmware_bridge.errors import BridgeError, ConfigurationError
 from firmware_bridge.latch import FileLatch
 from firmware_bridge.protocols.pumplink_host import HostSession
@@ -152,16 +153,21 @@ class LiveVisit:
     async def _open_world(self) -> str:
         """Start what is simulated; returns the pump URL with a port in it."""
         spec = self._spec
+        dialect = parse_pump_url(spec.pump).dialect
         if spec.simulated_pump or spec.replay is None:
             self._world = await start_world(
-                spec.plan, seed=spec.seed, speed=spec.speed, with_pump=spec.simulated_pump
+                spec.plan,
+                seed=spec.seed,
+                speed=spec.speed,
+                with_pump=spec.simulated_pump,
+                dialect=dialect,
             )
             self._stack.push_async_callback(self._world.end)
         if not spec.simulated_pump:
             return spec.pump
         if self._world is None or self._world.port is None:
             raise Unreachable("the simulated pump has no port")
-        return f"{spec.pump.removeprefix('sim:')}:{self._world.port}"
+        return f"{dialect}:{self._world.port}"
 
     async def _open_publisher(
         self, telemetry: Telemetry, log: EventLog, stops: StopAnswers

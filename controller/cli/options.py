@@ -1,4 +1,4 @@
-"""What several commands take: a procedure, an operator, a log folder; each checked before anything starts."""
+"""What several commands take: a procedure, a pump, an operator, a log folder; each checked before anything starts."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ from controller.log_format import Record
 from controller.operators import ScriptError, load_script
 from controller.plan import Plan, PlanError, load_plan
 from controller.previous import PreviousError, with_previous
+from firmware_bridge.declaration import undeclared
+from firmware_bridge.dialects import PumpUrl, dialect_kind
+from firmware_bridge.lacking import NEEDED_BY_PROCEDURES, names
+from firmware_bridge.messages import Capability
 
 if TYPE_CHECKING:
     from controller.cli.rehearsal import MakeOperator, Stage
@@ -75,6 +79,23 @@ def _simulated(draw: Callable[[], float]) -> Operator:
     from sim.clinician import Clinician  # noqa: PLC0415 - only where somebody is simulated
 
     return SimulatedClinician(Clinician(draw))
+
+
+def check_abilities(pump: PumpUrl, url: str, declared: str = "") -> None:
+    """What is known of the family before anybody has answered; the self-test asks the pump itself.
+
+    Raises `Usage`.
+    """
+    can = dialect_kind(pump.dialect).capabilities
+    missing = Capability.NONE if can is None else NEEDED_BY_PROCEDURES & ~can
+    if missing:
+        raise Usage(
+            f"--pump {url}: a procedure needs {names(NEEDED_BY_PROCEDURES)}, and this pump has no "
+            f"{names(missing)}; infusor pump drives it by hand, bounded by target"
+        )
+    problem = "" if pump.simulated else undeclared(can, declared)
+    if problem:
+        raise Usage(f"--pump {url}: {problem}")
 
 
 def check_log_dir(log_dir: Path | None) -> None:

@@ -36,13 +36,15 @@ from controller.vitals_link import VitalsLink
 from firmware_bridge.bridge import Bridge
 from firmware_bridge.caps import load_caps
 from firmware_bridge.clock import wall_ms
+from firmware_bridge.dialect import HostDialect
+from firmware_bridge.dialects import make_dialect, parse_pump_url
 from firmware_bridge.errors import LinkError
 from firmware_bridge.latch import Latch, MemoryLatch
-from firmware_bridge.protocols.new_era import NewEra
 from firmware_bridge.protocols.pumplink_host import HostSession
 from firmware_bridge.transports import memory
 from firmware_bridge.transports.base import Transport
-from sim.devices.new_era import NewEraPump
+from sim.devices.base import Device
+from sim.devices.kinds import new_pump
 from sim.drug_models import parameter_set
 from sim.faults.script import Entry
 from sim.mechanics import Mount
@@ -85,7 +87,9 @@ class Stage:
     latch: Latch = field(default_factory=MemoryLatch)
     device_id: str = "bench-1"
     session: str = "S-0001"
-    pump: NewEraPump | None = None
+    dialect: str = DIALECT
+    """Of the simulated pump, and of the bridge that drives it."""
+    pump: Device | None = None
     observers: tuple[Observer, ...] = ()
     recovered: Recovered | None = None
     since_nl: int | None = None
@@ -117,7 +121,7 @@ class Stage:
         loop = asyncio.get_running_loop()
         plan = self.plan
         mount = Mount(plan.syringe.diameter_um, plan.syringe.size.nl, plan.syringe.loaded.nl)
-        self.pump = self.pump or NewEraPump(mount=mount)
+        self.pump = self.pump or new_pump(self.dialect, mount)
         self.served = Served(self.pump, loop, MemoryPort(self._plug(loop)), seed=self.seed)
         mischief = self._mischief(loop)
         log = self._log(loop)
@@ -169,7 +173,7 @@ class Stage:
             lambda: _stamp(loop),
             procedure=self.plan.name,
             drug=self.plan.drug,
-            pump=PUMP,
+            pump=f"sim:{self.dialect}",
             version=version("infusor"),
         )
         link_ids = self.stream("link")
@@ -214,6 +218,9 @@ class Stage:
         self.port_used = True
         return self.host_end
 
+    def _host(self) -> HostDialect:
+        return make_dialect(replace(parse_pump_url(f"sim:{self.dialect}"), port=self.dialect))
+
     async def _open_bridge(self) -> Transport:
         loop = asyncio.get_running_loop()
         mine, its = memory.pair(loop, a_name="controller", b_name="bridge", tap=self._tap)
@@ -221,7 +228,7 @@ class Stage:
         bridge = Bridge(
             its,
             self._open_port,
-            NewEra,
+            self._host,
             device=self.device_id,
             loop=loop,
             caps=load_caps(),
@@ -310,7 +317,7 @@ class Stage:
                 self.plan.procedure_sha256,
                 simulated=True,
                 extra={
-                    "pump": PUMP,
+                    "pump": f"sim:{self.dialect}",
                     "clock": "virtual",
                     "seed": self.seed,
                     **visit_facts(self.plan),

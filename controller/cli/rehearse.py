@@ -18,6 +18,7 @@ from time import perf_counter
 from controller.cli.fault_stage import read_faults
 from controller.cli.options import (
     add_previous,
+    check_abilities,
     check_log_dir,
     existing_plan,
     make_operator,
@@ -25,10 +26,12 @@ from controller.cli.options import (
     write_log,
 )
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
-from controller.cli.rehearsal import DIALECT, Rehearsed, Stage
+from controller.cli.rehearsal import PUMP, Rehearsed, Stage
 from controller.cli.report_file import report_beside
 from controller.plain_text import spelt_out
 from controller.procedure.effects import Outcome
+from firmware_bridge.dialects import parse_pump_url
+from firmware_bridge.errors import ConfigurationError
 from firmware_bridge.notice import NOTICE
 from sim.devices.kinds import device_kind
 from sim.faults.script import Entry, ScriptError
@@ -46,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--operator", default="auto", metavar="auto|FILE", help="who answers (default: auto)"
     )
+    parser.add_argument("--pump", default=PUMP, metavar="sim:DIALECT", help=f"default {PUMP}")
     add_previous(parser)
     parser.add_argument("--faults", metavar="FILE", help="a fault script (TOML)")
     parser.add_argument(
@@ -58,12 +62,14 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     plan = existing_plan(arguments.procedure, arguments.previous)
-    faults = _faults(arguments.faults)
+    dialect = _dialect(arguments.pump)
+    faults = _faults(arguments.faults, dialect)
     check_log_dir(arguments.log_dir)
     stage = Stage(
         plan,
         arguments.seed,
         make_operator(arguments.operator),
+        dialect=dialect,
         faults=faults,
     )
     began = perf_counter()
@@ -76,14 +82,27 @@ def run(arguments: argparse.Namespace) -> int:
     return DONE if fine and not rehearsed.violations else ENDED_BADLY
 
 
-def _faults(name: str | None) -> list[Entry]:
+def _dialect(url: str) -> str:
+    """Of a simulated pump that can do what a procedure needs; raises `Usage`."""
+    try:
+        pump = parse_pump_url(url)
+        device_kind(pump.dialect)
+    except ConfigurationError as problem:
+        raise Usage(f"--pump {url}: {problem}") from problem
+    if not pump.simulated:
+        raise Usage(f"--pump {url}: virtual time needs a simulated pump, such as {PUMP}")
+    check_abilities(pump, url)
+    return pump.dialect
+
+
+def _faults(name: str | None, dialect: str) -> list[Entry]:
     """The fault script of this name; raises `Usage` for one that this rehearsal cannot play."""
     if name is None:
         return []
     if name == "random":
         raise Usage("--faults random: random fault scripts are not part of this version")
     try:
-        return read_faults(Path(name), device_kind(DIALECT))
+        return read_faults(Path(name), device_kind(dialect))
     except ScriptError as problem:
         raise Usage(f"--faults {problem}") from problem
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from controller.cli.declared import add_declaration, declaration
 from controller.cli.live import Ended, LiveVisit
 from controller.cli.live_parts import LiveSpec, stretched, unhurried
-from controller.cli.options import add_previous, existing_plan, make_operator
+from controller.cli.options import add_previous, check_abilities, existing_plan, make_operator
 from controller.cli.outcome import DONE, ENDED_BADLY, Usage
 from controller.cli.prompt import PromptOperator
 from controller.cli.report_file import report_beside
@@ -28,12 +28,9 @@ from controller.plain_text import spelt_out
 from controller.runner import Operator
 from controller.vitals_replay import Recording, RecordingError, read_recording
 from firmware_bridge.clock import WALL_FLOOR_S, new_loop
-from firmware_bridge.declaration import undeclared
-from firmware_bridge.dialects import PumpUrl, dialect_kind, parse_pump_url
+from firmware_bridge.dialects import PumpUrl, parse_pump_url
 from firmware_bridge.errors import ConfigurationError
-from firmware_bridge.lacking import NEEDED_BY_PROCEDURES, names
 from firmware_bridge.latch import FileLatch
-from firmware_bridge.messages import Capability
 from firmware_bridge.notice import NOTICE
 from firmware_bridge.runtime import checked_device, latch_path
 from firmware_bridge.transports.opening import is_hardware
@@ -116,7 +113,7 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
     except ConfigurationError as error:
         raise Usage(str(error)) from error
     declared = declaration(arguments)
-    _check_abilities(pump, arguments.pump, declared)
+    check_abilities(pump, arguments.pump, declared)
     if arguments.seed < 0:
         raise Usage(f"--seed {arguments.seed}: must be 0 or more")
     _check_speed(arguments.speed, pump)
@@ -141,20 +138,6 @@ def checked(arguments: argparse.Namespace) -> LiveSpec:
         warnings=warnings,
         declared=declared,
     )
-
-
-def _check_abilities(pump: PumpUrl, url: str, declared: str) -> None:
-    """What is known of the family before anybody has answered; the self-test asks the pump itself."""
-    can = dialect_kind(pump.dialect).capabilities
-    missing = Capability.NONE if can is None else NEEDED_BY_PROCEDURES & ~can
-    if missing:
-        raise Usage(
-            f"--pump {url}: a procedure needs {names(NEEDED_BY_PROCEDURES)}, and this pump has no "
-            f"{names(missing)}; infusor pump drives it by hand, bounded by target"
-        )
-    problem = "" if pump.simulated else undeclared(can, declared)
-    if problem:
-        raise Usage(f"--pump {url}: {problem}")
 
 
 def _check_speed(speed: float, pump: PumpUrl) -> None:

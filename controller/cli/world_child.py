@@ -44,8 +44,13 @@ class WorldChild:
             await self._process.wait()
 
 
-async def start_world(plan: Plan, *, seed: int, speed: float, with_pump: bool) -> WorldChild:
-    """A world for this plan's subject and syringe.  Raises `Unreachable` when it does not come up."""
+async def start_world(
+    plan: Plan, *, seed: int, speed: float, with_pump: bool, dialect: str
+) -> WorldChild:
+    """A world for this plan's subject and syringe, and a pump of this dialect if it has one.
+
+    Raises `Unreachable` when it does not come up.
+    """
     loop = asyncio.get_running_loop()
     mine, its = socket.socketpair()
     spec = WorldSpec(
@@ -61,6 +66,7 @@ async def start_world(plan: Plan, *, seed: int, speed: float, with_pump: bool) -
         diameter_um=plan.syringe.diameter_um,
         size_nl=plan.syringe.size.nl,
         loaded_nl=plan.syringe.loaded.nl,
+        dialect=dialect,
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable,

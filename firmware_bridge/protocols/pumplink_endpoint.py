@@ -72,6 +72,12 @@ class Endpoint:
             self.retransmits += 1
         return number
 
+    def frame(self, message: Message) -> bytes:
+        """``message`` under a number of its own, for whoever writes it past the queue."""
+        number, self._next_seq = self._next_seq, (self._next_seq + 1) & 0xFF
+        header = Header(number, self._newest or 0, self.link_id)
+        return encode(header, message, self._schema_hash)
+
     def send_instead(self, frame: bytes) -> None:
         """``frame`` takes the place of everything that has not gone out."""
         self._outgoing[:] = frame

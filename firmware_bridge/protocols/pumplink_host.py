@@ -153,6 +153,11 @@ class HostSession:
         return self._is_open
 
     @property
+    def patience_s(self) -> float:
+        """How long an answer may take, by what was seen of this line so far."""
+        return self._round_trip.timeout if self._reliable else self._timing.answer_s
+
+    @property
     def counters(self) -> Counters:
         """The health of this end of the link; `ask_counters` shows the other one's."""
         return self._end.counters()
@@ -165,9 +170,14 @@ class HostSession:
     # --- what the caller says ---------------------------------------------------------------------
 
     def hello(self, now: float) -> None:
-        """Ask who is there.  Raises `ConfigurationError` on a session that only stops (link id 0)."""
+        """Ask who is there, perhaps again: a pump that was reset counts frames and events anew.
+
+        Raises `ConfigurationError` on a session that only stops (link id 0).
+        """
         if self._end.link_id == 0:
             raise ConfigurationError("link id 0 is for connections that only stop")
+        self._end.forget_peer()
+        self._told.clear()
         self._hello = self._send(Hello(VERSION, VERSION, self._schema_hash), now)
 
     def command(self, message: Numbered, now: float) -> None:
@@ -232,6 +242,19 @@ class HostSession:
         self._stand_aside(now)
         self._end.send_instead(ESTOP_FRAME)
         self._estop_due = now + self._timing.estop_repeat_s
+
+    def stop_frame(self, command_id: int) -> bytes:
+        """A STOP that the caller writes at once, past everything that waits here, as often as it likes.
+
+        Behind a delimiter, which ends whatever was cut off.  Its id is used once and never again; its
+        result is handed up.  `step_aside` follows, where the caller has time.
+        """
+        return b"\0" + self._end.frame(Stop(command_id))
+
+    def step_aside(self, now: float) -> None:
+        """A STOP was written: nothing given earlier goes out any more."""
+        self._end.take()
+        self._stand_aside(now)
 
     def outgoing(self) -> bytes:
         """The bytes to write now; whole frames."""

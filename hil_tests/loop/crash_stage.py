@@ -21,7 +21,7 @@ from firmware_bridge.protocols.pumplink import FrameDecoder
 from firmware_bridge.quantities import Duration
 from firmware_bridge.transports import memory
 from firmware_bridge.transports.base import Transport
-from sim.devices.new_era import NewEraPump
+from sim.devices.base import Device
 from sim.mechanics import Drive
 
 STROKE_NL = ceil(Drive().stroke_nl(19_050))
@@ -262,7 +262,7 @@ class CrashStage(Stage):
         return mine
 
 
-def true_volume(pump: NewEraPump | None, loop: asyncio.AbstractEventLoop) -> int:
+def true_volume(pump: Device | None, loop: asyncio.AbstractEventLoop) -> int:
     """What the plunger has displaced by now, in nL, whoever is listening to the pump."""
     if pump is None:
         return 0

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 from collections.abc import Awaitable, Callable
 
 import pytest
 
+from firmware_bridge.transports import memory
 from hil_tests.loop.control_bench import Hand, Host, TwoPumps
-from sim.control import METHODS, SNAPSHOTS_MAX, Control
-from sim.devices.kinds import device_kind
+from sim.control import METHODS, SNAPSHOTS_MAX, Control, plain
+from sim.devices.kinds import BUILT_IN, PumpOptions, device_kind
 from sim.devices.replay import ReplayPump
 from sim.fault_stage import possible_for
 from sim.faults.script import parse_script
+from sim.mechanics_state import End
 from sim.recording import TO_HOST, TO_PUMP, Piece, parse
+from sim.serve import serve_memory
 from sim.virtual_loop import run_virtual
 
 
@@ -465,3 +469,34 @@ def test_every_answer_is_one_line_of_json(method: str) -> None:
         json.loads(answer, parse_constant=pytest.fail)
 
     on_a_bench(scene)
+
+
+@pytest.mark.parametrize("dialect", sorted(BUILT_IN))
+def test_a_pump_of_every_dialect_tells_its_state_and_is_put_back_as_often_as_wanted(
+    dialect: str,
+) -> None:
+    async def main() -> None:
+        kind = device_kind(dialect)
+        device = kind.make(PumpOptions(model=kind.models[0]))
+        loop = asyncio.get_running_loop()
+        _, far = memory.pair(loop, a_name="host", b_name="pump")
+        served = serve_memory(device, far, loop)
+        hand = Hand(Control({"pump": served}))
+        hand.ask("time.pause")
+        hand.ask("snapshot.save", name="then")
+        then = hand.ask("state.get"), hand.ask("truth.get")
+        for _ in range(2):
+            hand.ask("fault.add", kind="free_flow", rate_ml_h=100)
+            hand.ask("fault.add", kind="mute")
+            hand.ask("time.step", seconds=100)
+            assert hand.ask("truth.get") != then[1]
+            hand.ask("snapshot.restore", name="then")
+            assert (hand.ask("state.get"), hand.ask("truth.get")) == then
+        served.close()
+
+    run_virtual(main)
+
+
+def test_any_state_can_be_told_in_json() -> None:
+    told = plain({1: (math.inf, math.nan, 0.5), "b": bytearray(b"\x02"), "e": End.AIR, "n": None})
+    assert told == {"1": ["inf", "nan", 0.5], "b": "02", "e": "End.AIR", "n": None}

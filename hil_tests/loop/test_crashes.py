@@ -32,6 +32,7 @@ from hil_tests.loop.crash_stage import (
     short_plan,
     true_volume,
 )
+from sim.devices.new_era import NewEraPump
 from sim.virtual_loop import run_virtual
 
 PLAN = short_plan()
@@ -139,7 +140,7 @@ def finished_well(scene: Scene, stage: CrashStage, rehearsed: Rehearsed) -> None
     test_nl = 1_500_000 if scene.broke_in is State.TITRATING else 1_000_000
     assert scene.plunger_nl() <= test_nl * 1.5 + COUNTER_NL
     told_or_true(stage)
-    assert stage.pump is not None
+    assert isinstance(stage.pump, NewEraPump)
     if not aborted:  # an abort does not wait for another bridge, which alone could put this back
         assert stage.pump.snapshot().settings.safe_s == 0  # other software is answered again
     assert verify(stage.storage.contents()).ok

@@ -164,6 +164,16 @@ def test_a_fault_of_a_volume_begins_when_so_much_has_truly_left(step: bool) -> N
     played(fault("motor_stall", "after_ml = 0.5"), scene)
 
 
+def test_what_the_plunger_pushed_into_a_shut_line_is_not_delivered() -> None:
+    async def scene(host: Host) -> None:
+        await asyncio.sleep(60.0)
+        assert host.served.truth().plunger_nl > 500_000
+        assert standing(host) == ["downstream_occlusion"]
+
+    shut = fault("downstream_occlusion", "at_s = 20")
+    played(shut + fault("mute", "after_ml = 0.5"), scene)
+
+
 def test_the_nth_command_of_a_name_is_the_first_to_meet_the_fault() -> None:
     async def scene(host: Host) -> None:
         assert await host.ask(b"VER\r") != b""

@@ -147,6 +147,12 @@ def test_a_fault_whose_moment_never_comes_is_told_of() -> None:
     assert "fault 1 (mute) never began: its moment did not come" in rehearsed.report.warnings
 
 
+def test_the_script_in_the_docs_is_one_that_can_be_played() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "faults.md").read_text(encoding="utf-8")
+    script = page.split("```toml\n")[1].split("```")[0]
+    assert rehearse(script).faults == {"downstream_occlusion": 1, "frame_drop": 1}
+
+
 # --- the command --------------------------------------------------------------------------------------
 
 

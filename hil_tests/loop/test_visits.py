@@ -12,6 +12,7 @@ import pytest
 from controller.cli.options import existing_plan, make_operator
 from controller.cli.rehearsal import Rehearsed, Stage
 from controller.log_format import verify
+from sim.devices.new_era import NewEraPump
 from sim.drug_models import parameter_set
 from sim.patient import Patient
 from sim.virtual_loop import run_virtual
@@ -123,7 +124,7 @@ def test_what_a_rehearsal_does_is_on_the_dashboards_too() -> None:
 def test_the_pump_is_left_as_it_was_found() -> None:
     _, stage = rehearse(11, "dissociation")
     assert any(note.startswith("put back") for note in stage.notes)
-    assert stage.pump is not None
+    assert isinstance(stage.pump, NewEraPump)
     assert stage.pump.snapshot().settings.safe_s == 0
 
 

@@ -321,9 +321,12 @@ def test_a_pump_is_gone_after_its_test(tmp_path: Path, monkeypatch: pytest.Monke
 def test_the_tests_own_environment_does_not_mislead_the_program(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / "sim.py").write_text("raise SystemExit('not that sim')\n")
+    program = wrapped(tmp_path)
+    program.write_text('#!/bin/sh\necho "<$PYTHONPATH> $(pwd)" >&2\nexit 2\n')
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    monkeypatch.setenv("INFUSOR", str(wrapped(tmp_path)))
+    monkeypatch.setenv("INFUSOR", str(program))
     monkeypatch.chdir(tmp_path)
-    with pytest_infusor.PumpSims() as pumps:
-        assert ask(pumps(dialect="new-era").port, b"\r") == b"\x0200A?R\x03"
+    with pytest_infusor.PumpSims() as pumps, pytest.raises(pytest_infusor.PumpSimError) as refused:
+        pumps(dialect="new-era")
+    assert str(refused.value).startswith("<> ")
+    assert str(tmp_path) not in str(refused.value)

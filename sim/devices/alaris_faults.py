@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sim.devices.alaris_infusion import SLOWEST_NL_H
 from sim.devices.base import Reply
 from sim.devices.breakage import COMMON_WAYS, MISCOUNT, ROLLOVER, SENSOR_WAYS, Way, counted
-from sim.devices.supply import BATTERY_WAYS, FULL, SILENT, goes_dark, supply
+from sim.devices.supply import BATTERY_WAYS, FULL, SILENT, goes_dark, retold, supply
 from sim.devices.talk_ways import KEY_STUCK, LATE_REPLY, bounced, pressed
 from sim.faults.parameters import FaultError, FaultValue
 
@@ -24,19 +24,17 @@ def supplied(pump: AlarisPump) -> None:
     An empty battery stops the pump and still tells of it; one that says nothing leaves it dark [design].
     """
     power = supply(pump.mechanics)
-    if power is FULL and not pump.state.standing and not pump.faults.drained:
-        return
+    if power is FULL and not pump.faults.power_told and not pump.faults.drained:
+        return  # as ever
     silent = SILENT in pump.faults.there
-    for code, there in (
-        ("AL_ACDIS", not power.mains),
-        ("AL_LWBAT", power.low and not power.mains and not silent),
-        ("AL_LBTAC", power.low and power.mains and not silent),
-        ("AL_EMBAT", power.empty and not silent),
-    ):
-        if there:
-            pump.infusion.began(code)
-        else:
-            pump.infusion.ended(code)
+    told = {
+        "AL_ACDIS": not power.mains,
+        "AL_LWBAT": power.low and not power.mains and not silent,
+        "AL_LBTAC": power.low and power.mains and not silent,
+        "AL_EMBAT": power.empty and not silent,
+    }
+    there = (code for code in told if told[code])
+    retold(pump, there, pump.infusion.began, pump.infusion.ended)
     goes_dark(pump, empty=power.empty and silent)
 
 

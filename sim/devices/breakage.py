@@ -53,6 +53,8 @@ class Breakage:
     touched: bool = False
     """The host is not heard until it has sent the end of a line."""
     keys_stuck: bool = False
+    power_told: frozenset[str] = frozenset()
+    """What the pump tells of its supply now."""
     drained: bool = False
     """It is off because its battery is empty."""
     there: set[str] = field(default_factory=set)

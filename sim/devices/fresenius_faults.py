@@ -12,7 +12,7 @@ from sim.devices.base import Reply
 from sim.devices.breakage import COMMON_WAYS, MISCOUNT, ROLLOVER, SENSOR_WAYS, Way, counted
 from sim.devices.fresenius_module import FASTEST, SLOWEST, Module
 from sim.devices.fresenius_state import MANUAL, REMOTE, Alarm, Doing
-from sim.devices.supply import BATTERY_WAYS, FULL, SILENT, goes_dark, supply
+from sim.devices.supply import BATTERY_WAYS, FULL, SILENT, goes_dark, retold, supply
 from sim.devices.talk_ways import (
     ADDRESS_WAYS,
     KEY_STUCK,
@@ -32,15 +32,20 @@ TENTHS_PER_ML_H = 10
 def supplied(pump: OrchestraPump) -> None:
     """The alarms of mains and battery are as the supply is; an empty battery leaves the rack dark [design]."""
     power = supply(pump.mechanics)
-    if power is FULL and not _module(pump).state.standing and not pump.faults.drained:
-        return
+    if power is FULL and not pump.faults.power_told and not pump.faults.drained:
+        return  # as ever
     low = power.low and SILENT not in pump.faults.there
-    for module in pump.modules.values():
-        for alarm, there in ((Alarm.MAINS, not power.mains), (Alarm.BATTERY_LOW, low)):
-            if there:
-                module.began(alarm)
-            else:
-                module.ended(alarm)
+    told = {"MAINS": not power.mains, "BATTERY_LOW": low}
+
+    def began(name: str) -> None:
+        for module in pump.modules.values():
+            module.began(Alarm[name])
+
+    def ended(name: str) -> None:
+        for module in pump.modules.values():
+            module.ended(Alarm[name])
+
+    retold(pump, (name for name in told if told[name]), began, ended)
     goes_dark(pump, empty=power.empty)
 
 

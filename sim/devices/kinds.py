@@ -79,6 +79,12 @@ def device_kind(name: str) -> DeviceKind:
     return kind
 
 
+def new_pump(dialect: str, mount: Mount) -> Device:
+    """A pump of this dialect as one comes by default, with this syringe.  Raises `ConfigurationError`."""
+    kind = device_kind(dialect)
+    return kind.make(PumpOptions(model=kind.models[0], mount=mount))
+
+
 def _foreign(name: str) -> object:
     entry = _installed().get(name)
     if entry is None:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from sim.devices import breakage
 from sim.devices.base import NS_PER_S, Reply, to_ns, to_s_up, unheard
 from sim.devices.breakage import Breakage
-from sim.devices.new_era_commands import SAFE_S_MAX, find
+from sim.devices.new_era_commands import SAFE_S_MAX, Command, find
 from sim.devices.new_era_faults import WAYS
 from sim.devices.new_era_frames import (
     DAMAGED,
@@ -45,6 +45,7 @@ _ADDRESS = re.compile("[0-9]{1,2}")
 _DIGITS = frozenset("0123456789")
 _SYSTEM = "*"
 _SAFE = "SAF"
+_OF_THE_LINE = (_SAFE, "ADR", "RESET")
 _SHORT = 64
 """Bytes of a packet that is looked up rather than taken apart."""
 _ACTIONS = frozenset({"RUN", "STP", "PUR", "CLDINF", "CLDWDR"})
@@ -236,14 +237,13 @@ class NewEraPump:
         if not state.faults.powered:
             return replies
         now_ns = state.mechanics.now_ns
-        if state.buffer and now_ns - state.last_byte_ns >= FORGET_AFTER_NS:
+        if not state.buffer:
+            if len(data) <= _SHORT and self._known(data, replies):
+                state.last_byte_ns = now_ns
+                return replies
+        elif now_ns - state.last_byte_ns >= FORGET_AFTER_NS:
             forget(state.buffer, safe=state.settings.safe_s > 0)
         state.last_byte_ns = now_ns
-        if not state.buffer and len(data) <= _SHORT:
-            text = whole_packet(data, safe=state.settings.safe_s > 0)
-            if text is not None:
-                self._packet(text, replies)
-                return replies
         state.buffer += data
         while state.buffer:
             text = take(state.buffer, safe=state.settings.safe_s > 0)
@@ -251,6 +251,37 @@ class NewEraPump:
                 break
             self._packet(text, replies)
         return replies
+
+    def _known(self, data: bytes, replies: list[Reply]) -> bool:
+        """Answer what a host asks of a pump in order; False, and nothing done, for all else.
+
+        The short way, on which a packet is not taken apart each time: `_packet` does the same.
+        """
+        state = self.state
+        settings = state.settings
+        safe = settings.safe_s > 0
+        packet = _plain(data, safe)
+        if (
+            packet is None
+            or state.alarms
+            or state.ignore_next
+            or state.faults.there
+            or self.on_command is not unheard
+        ):
+            return False
+        address, command, argument = packet
+        if address != settings.address:
+            return True
+        try:
+            said = command(self.program, argument)
+        except Refusal as refusal:
+            said = refusal.data
+        text = f"A?{state.alarms.pop(0)}" if state.alarms else state.run.status + said
+        if safe:
+            state.safe_due_ns = state.mechanics.now_ns + settings.safe_s * NS_PER_S
+        frame = safe_frame if safe else basic_frame
+        replies.append((0.0, frame(self._own[address] + text)))
+        return True
 
     def _packet(self, text: str, replies: list[Reply]) -> None:
         """One packet: for this pump or for others, a burst for several, or damaged."""
@@ -372,6 +403,31 @@ class NewEraPump:
         replies.extend(
             (faults.held_s(), frame(f"{digits}{text}")) for digits in faults.addresses(own)
         )
+
+
+def _status(_program: Program, _argument: str) -> str:
+    """An empty command."""
+    return ""
+
+
+@lru_cache(maxsize=512)
+def _plain(data: bytes, safe: bool) -> tuple[int, Command, str] | None:  # noqa: FBT001  # remembered by position
+    """Address, command and argument of bytes that are one packet, whole and for one pump at most.
+
+    ``None`` also for commands after which the line itself is another: `SAF`, `ADR`, `RESET`.
+    """
+    text = whole_packet(data, safe=safe)
+    if text is None or text == DAMAGED or _SYSTEM in text:
+        return None
+    address, command = _split(text, 2)
+    if not command:
+        return address, _status, ""
+    if command.startswith(_OF_THE_LINE):
+        return None
+    try:
+        return address, *find(command)
+    except Refusal:
+        return None
 
 
 @lru_cache(maxsize=512)

@@ -18,7 +18,6 @@ from sim.devices.new_era_numbers import (
     RATE_UNITS_NL_H,
     UNKNOWN,
     Refusal,
-    format_number,
     parse_number,
     parse_whole,
 )
@@ -33,7 +32,6 @@ LARGEST_DIAMETER_UM = 80_000
 
 SAFE_S_MAX = 255
 BAUD_RATES = ("300", "1200", "2400", "9600", "19200")
-_COUNTER_END = 10_000_000
 _UM_PER_INCH = 25_400
 _PINS = frozenset(str(pin) for pin in INPUT_PINS)
 _RATE = re.compile(r"([CI]?)([0-9.]*)([A-Z]{2})?")
@@ -55,12 +53,6 @@ def find(text: str) -> tuple[Command, str]:
 # -- syringe, rate, volume, direction -------------------------------------------------------------
 
 
-def _number(program: Program, thousandths: int) -> str:
-    if program.quirks.reply_ge_1000 == "trailing_point":
-        return format_number(thousandths)
-    return format_number(thousandths, point_from_1000=False)
-
-
 def _parsed(program: Program, text: str) -> int:
     if program.quirks.excess_decimals == "cut":
         return parse_number(text)
@@ -72,7 +64,7 @@ def _diameter(program: Program, argument: str) -> str:
         return _tubing(program, argument)
     settings = program.state.settings
     if not argument:
-        return _number(program, settings.diameter)
+        return program.number(settings.diameter)
     value = _parsed(program, argument)
     program.require_still()
     if not SMALLEST_DIAMETER_UM <= value <= LARGEST_DIAMETER_UM:
@@ -110,8 +102,9 @@ def _rate(program: Program, argument: str) -> str:
     """A prefix ``C`` or ``I``, which some hosts send, changes nothing here."""
     if not argument:
         value, unit = program.rate_shown()
-        return _number(program, value) + unit
-    run, phase, rated = program.state.run, program.phase, program.rated
+        return program.number(value) + unit
+    run, phase = program.state.run, program.phase
+    rated = program.rated if run.running else phase
     number, unit = _rate_texts(argument)
     unit = unit or rated.rate_unit
     if unit not in program.model.rate_units:
@@ -145,7 +138,7 @@ def _rate_texts(argument: str) -> tuple[str, str]:
 def _volume(program: Program, argument: str) -> str:
     settings = program.state.settings
     if not argument:
-        return _number(program, program.phase.volume) + settings.volume_unit
+        return program.number(program.phase.volume) + settings.volume_unit
     match = _VOLUME.fullmatch(argument)
     if match is None:
         raise Refusal(UNKNOWN)
@@ -196,17 +189,9 @@ def _purge(program: Program, argument: str) -> str:
 
 def _dispensed(program: Program, argument: str) -> str:
     _no_argument(argument)
-    infused, withdrawn = (_number(program, _shown(program, value)) for value in program.counted())
-    return f"I{infused}W{withdrawn}{program.state.settings.volume_unit}"
-
-
-def _shown(program: Program, thousandths: int) -> int:
-    """A counter saturates, or rolls over."""
-    if thousandths < _COUNTER_END:
-        return thousandths
-    if program.quirks.dis_overflow == "rollover":
-        return thousandths % _COUNTER_END
-    return _COUNTER_END - 1_000
+    infused, withdrawn = program.counted()
+    number = program.number
+    return f"I{number(infused)}W{number(withdrawn)}{program.state.settings.volume_unit}"
 
 
 def _clear_dispensed(program: Program, argument: str) -> str:

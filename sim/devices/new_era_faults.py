@@ -35,7 +35,9 @@ def _says(letter: str) -> Way[NewEraPump]:
 
 
 def _stand(pump: NewEraPump) -> list[Reply]:
-    pump.mechanics.stop()
+    """Unless it has been started again since."""
+    if not pump.state.run.running:
+        pump.mechanics.stop()
     return []
 
 

@@ -52,12 +52,8 @@ def safe_frame(text: str) -> bytes:
     return b"\x02%c%b%b\x03" % (len(data) + _OVERHEAD, data, crc_hqx(data, 0).to_bytes(2, "big"))
 
 
-@lru_cache(maxsize=512)
 def whole_packet(data: bytes, *, safe: bool) -> str | None:
-    """The text of these bytes if they are one packet and nothing else: what nearly every host sends.
-
-    A shortcut around `take`, and remembered, since hosts say the same again and again.
-    """
+    """The text of these bytes if they are one packet and nothing else: what nearly every host sends."""
     if not safe:
         return clean(data) if 0 <= data.find(CR) == len(data) - 1 and STX not in data else None
     if len(data) <= _OVERHEAD or data[0] != STX or data[1] != len(data) - 1:

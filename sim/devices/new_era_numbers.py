@@ -86,10 +86,14 @@ def parse_whole(text: str, low: int, high: int) -> int:
 
 
 @lru_cache(maxsize=1_024)
-def format_number(thousandths: int, *, point_from_1000: bool = True) -> str:
-    """Four digits and a point, cut off, never rounded; ``1500.`` or ``1500`` from 1000 on."""
+def format_number(thousandths: int) -> str:
+    """Four digits and a point, cut off, never rounded; ``1500.`` from 1000 on."""
     if thousandths >= 1_000_000:
-        whole = str(thousandths // 1_000)
-        return f"{whole}." if point_from_1000 else whole
+        return f"{thousandths // 1_000}."
     digits = f"{thousandths:04d}"
     return f"{digits[:-3]}.{digits[-3:]}"[:5]
+
+
+def format_pointless(thousandths: int) -> str:
+    """The same without the point at the end: ``1500`` from 1000 on."""
+    return format_number(thousandths).removesuffix(".")

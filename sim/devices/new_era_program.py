@@ -8,7 +8,8 @@ What levels on the TTL inputs do: `sim.devices.new_era_inputs`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 
 from sim.devices.new_era_functions import RATED
 from sim.devices.new_era_models import Model
@@ -19,6 +20,8 @@ from sim.devices.new_era_numbers import (
     UNKNOWN,
     VOLUME_UNITS_PARTS,
     Refusal,
+    format_number,
+    format_pointless,
 )
 from sim.devices.new_era_quirks import Quirks
 from sim.devices.new_era_state import PHASES, DeviceState, Phase, Run, factory_program
@@ -34,6 +37,7 @@ _PHASES_IN_NO_TIME_MAX = 20_000
 """[design] More phases than this that take no time are taken for a program without end; two nested
 loops of 99 are less."""
 _NS_PER_TENTH = 100_000_000
+_COUNTER_END = 10_000_000
 DIRECTION_PIN, PROGRAM_PIN = 3, 6
 
 
@@ -45,6 +49,12 @@ class Program:
     mechanics: Mechanics
     quirks: Quirks
     model: Model
+    number: Callable[[int], str] = field(init=False)
+    """How it writes thousandths."""
+
+    def __post_init__(self) -> None:
+        pointed = self.quirks.reply_ge_1000 == "trailing_point"
+        self.number = format_number if pointed else format_pointless
 
     # -- what is looked at ------------------------------------------------------------------------
 
@@ -85,7 +95,7 @@ class Program:
             raise Refusal(IGNORED)
 
     def counted(self) -> tuple[int, int]:
-        """What was infused and withdrawn, in thousandths of the volume unit."""
+        """Infused and withdrawn, in thousandths of the volume unit, saturated or rolled over."""
         state, mechanics = self.state, self.mechanics
         unit = VOLUME_UNITS_PARTS[state.settings.volume_unit]
         infused = mechanics.infused_parts - state.infused_zero
@@ -93,7 +103,12 @@ class Program:
         if state.faults.there:
             counted = state.faults.counted
             infused, withdrawn = counted(infused), counted(withdrawn)
-        return infused // unit, withdrawn // unit
+        infused, withdrawn = infused // unit, withdrawn // unit
+        if infused < _COUNTER_END and withdrawn < _COUNTER_END:
+            return infused, withdrawn
+        if self.quirks.dis_overflow == "rollover":
+            return infused % _COUNTER_END, withdrawn % _COUNTER_END
+        return min(infused, _COUNTER_END - 1_000), min(withdrawn, _COUNTER_END - 1_000)
 
     # -- what a host, a key or an input can do ----------------------------------------------------
 

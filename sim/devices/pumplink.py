@@ -386,6 +386,7 @@ class PumplinkPump:
             self.link.is_new(frame)
         else:
             self.link.open(frame.link_id, frame.seq)
+            self.alarms.tell_a_host()
         self.link.send("HELLO_ACK", introduction(self, VERSION))
 
     def _command(self, row: Row, values: dict[str, int], asked: bytes) -> None:

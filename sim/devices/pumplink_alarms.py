@@ -60,8 +60,7 @@ class Alarms:
             return
         memory.latched |= alarm
         memory.unheard[alarm] = self._event(EventKind.ALARM_RAISED, _index(alarm))
-        if memory.repeat_due is None:
-            memory.repeat_due = self.own_ns + REPEAT_NS
+        self.tell_a_host()
 
     def began(self, alarm: Alarm) -> bool:
         """Its cause is there; whether it was not before."""
@@ -111,13 +110,20 @@ class Alarms:
         """The pump did this by itself; said once."""
         self._event(EventKind.STATE, state)
 
-    def repeat(self) -> None:
-        """Every alarm that nobody has acknowledged, again."""
+    def tell_a_host(self) -> None:
+        """There is one, or there may be: what nobody has acknowledged is said to him every second."""
         memory = self._memory
-        memory.repeat_due = self.own_ns + REPEAT_NS
+        if memory.unheard and memory.link.link_id and memory.repeat_due is None:
+            memory.repeat_due = self.own_ns + REPEAT_NS
+
+    def repeat(self) -> None:
+        """Every alarm that nobody has acknowledged, again; without a host it is not even counted."""
+        memory = self._memory
+        memory.repeat_due = None
         if memory.link.link_id:
             for alarm, event_seq in memory.unheard.items():
                 self._tell(event_seq, EventKind.ALARM_RAISED, _index(alarm))
+        self.tell_a_host()
 
     def _event(self, kind: EventKind, number: int) -> int:
         event_seq = self._memory.event_seq

@@ -25,5 +25,5 @@ class Quirks:
     """Volumes are multiples of this; others are rounded down to one."""
     lease_ms_max: Annotated[int, Whole(3_000, 65_535)] = 60_000
     """The longest lease."""
-    reply_delay_ms: Annotated[int, Whole(0, 2_000)] = 0
+    reply_delay_ms: Annotated[int, Whole(0, 1_000)] = 0
     """How long the pump thinks."""

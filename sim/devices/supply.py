@@ -6,7 +6,7 @@ dialect says by which alarm it tells.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple
 
 from sim.devices.base import Reply
@@ -36,6 +36,23 @@ def supply(mechanics: Mechanics) -> Supply:
         return FULL
     now = mechanics.state.now_ns
     return Supply(battery.on_mains, battery.is_low(now), battery.is_empty(now))
+
+
+def retold(
+    pump: Breakable,
+    there: Iterable[str],
+    began: Callable[[str], None],
+    ended: Callable[[str], None],
+) -> None:
+    """What the pump tells of its supply from now on; what has changed begins or ends."""
+    now, told = frozenset(there), pump.faults.power_told
+    if now == told:
+        return
+    pump.faults.power_told = now
+    for what in sorted(now - told):
+        began(what)
+    for what in sorted(told - now):
+        ended(what)
 
 
 def supply_due_ns(mechanics: Mechanics) -> int | None:

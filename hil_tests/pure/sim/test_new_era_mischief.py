@@ -52,6 +52,55 @@ def test_a_pump_that_says_it_stands_may_go_on_until_it_is_mended() -> None:
     assert moved_ml(host, 360) == 0.0
 
 
+def test_a_pump_that_was_started_again_goes_on_when_it_is_mended() -> None:
+    host = running()
+    host.pump.inject("delivers_in_alarm", host.now)
+    assert host.ask("") == "00A?S"
+    host.tell("RUN")
+    host.pump.clear("delivers_in_alarm", host.now)
+    assert moved_ml(host, 360) == pytest.approx(2.67, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("form", "answer"), [("wrong", "01S"), ("missing", "S"), ("doubled", "0000S")]
+)
+def test_an_answer_may_carry_another_address_none_or_its_own_twice(form: str, answer: str) -> None:
+    host = programmed()
+    host.pump.inject("wrong_address", host.now, form=form)
+    assert host.ask("") == answer
+    assert host.ask("") == "00S"
+
+
+def test_others_may_speak_up_beside_the_answer_or_before_it() -> None:
+    host = programmed()
+    host.pump.inject("two_answer", host.now)
+    assert host.send(b"\r") == [b"\x0201S\x03", b"\x0200S\x03"]
+    host.pump.inject("unsolicited_between", host.now)
+    assert host.send(b"\r") == [b"\x0200A?R\x03", b"\x0200S\x03"]
+
+
+def test_a_late_answer_comes_after_the_time_that_a_host_waits() -> None:
+    host = programmed()
+    host.pump.inject("late_reply", host.now, delay_ms=1_500)
+    assert host.pump.feed(b"\r\r", host.now) == [(1.5, b"\x0200S\x03"), (0.0, b"\x0200S\x03")]
+
+
+def test_a_bouncing_key_gives_ten_times_the_rate_and_stuck_keys_stop_nothing() -> None:
+    host = running()
+    host.pump.inject("key_bounce", host.now, rate_ml_h=10)
+    assert host.ask("RAT") == "00I100.0MH"
+    host.pump.inject("key_stuck", host.now)
+    host.pump.inject("keypad_stop", host.now)
+    assert host.ask("") == "00I"
+
+
+def test_after_a_brown_out_the_pump_says_that_it_runs_and_nothing_moves() -> None:
+    host = running()
+    host.pump.inject("brown_out", host.now)
+    assert host.ask("") == "00I"
+    assert moved_ml(host, 60) == 0.0
+
+
 def test_a_refused_command_says_so_and_one_acknowledged_in_vain_does_not() -> None:
     host = programmed()
     host.pump.inject("refuse_command", host.now)

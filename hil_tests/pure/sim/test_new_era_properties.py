@@ -199,3 +199,16 @@ def test_any_program_runs_or_says_why_not_and_no_volume_is_lost(
         assert status[2:] in {"I", "W", "S", "P", "T", "U", "A?E", "A?O"}
     net = host.pump.mechanics.infused_parts - host.pump.mechanics.withdrawn_parts
     assert host.pump.truth().plunger_nl == net // 3_600_000_000_000
+
+
+@given(st.lists(st.tuples(st.one_of(BASIC, SAFE), st.floats(0, 20)), max_size=12))
+def test_a_pump_that_is_listened_to_answers_as_one_that_is_not(
+    arrivals: list[tuple[bytes, float]],
+) -> None:
+    """Who listens sends every packet the long way, so that the short one is held against it."""
+    for short, long in zip(both_modes(), both_modes(), strict=True):
+        long.pump.on_command = lambda _name: None
+        for data, later in arrivals:
+            assert short.send(data) == long.send(data)
+            assert short.pump.state == long.pump.state
+            assert short.wait(later) == long.wait(later)

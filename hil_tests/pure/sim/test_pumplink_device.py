@@ -499,3 +499,13 @@ def test_a_snapshot_of_the_pump_brings_back_the_very_same_pump() -> None:
     assert host.snapshot()["state"] == RUNNING
     host.wait(10)
     assert host.pump.truth() == stopped
+
+
+def test_a_pump_that_nobody_has_spoken_to_has_nothing_to_do() -> None:
+    pump = PumplinkPump()
+    assert pump.next_event(0.0) is None
+    host = Host(pump)
+    host.now = 1e8
+    host.hello()
+    (said,) = host.wait(1.5)
+    assert said["id"] == 5
