@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import pytest
 
@@ -500,3 +502,9 @@ def test_a_pump_of_every_dialect_tells_its_state_and_is_put_back_as_often_as_wan
 def test_any_state_can_be_told_in_json() -> None:
     told = plain({1: (math.inf, math.nan, 0.5), "b": bytearray(b"\x02"), "e": End.AIR, "n": None})
     assert told == {"1": ["inf", "nan", 0.5], "b": "02", "e": "End.AIR", "n": None}
+
+
+def test_the_page_about_the_channel_names_every_method_and_no_other() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "control-channel.md").read_text()
+    rows = [line.split("|")[1] for line in page.splitlines() if line.startswith("| `")]
+    assert sorted(re.findall(r"`([a-z]+\.[a-z]+)`", "".join(rows))) == sorted(METHODS)
