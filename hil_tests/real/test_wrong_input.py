@@ -173,9 +173,9 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
     "--diameter-mm, --syringe-ml: must be given": (
         *("pump", "sim:new-era", "bolus", "--rate-ml-h", "5", "--volume-ml", "1"),
     ),
-    "--dialect fax: not part of this version": ("sim", "pump", "--dialect", "fax"),
+    "--dialect fax: it does not exist; there are alaris": ("sim", "pump", "--dialect", "fax"),
     "--speed 0: must lie between 0.01": ("sim", "pump", "--dialect", "new-era", "--speed", "0"),
-    "--address 100: it is a whole": ("sim", "pump", "--dialect", "new-era", "--address", "100"),
+    "--address 100: it is in 0..99": ("sim", "pump", "--dialect", "new-era", "--address", "100"),
     "syringe 'bucket' does not exist": (
         *("sim", "pump", "--dialect", "new-era", "--syringe", "bucket"),
     ),
