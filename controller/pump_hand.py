@@ -191,7 +191,7 @@ class PumpHand:
         if self._runner.latch.is_set:
             self._ended(wire, Ending.REFUSED, LATCHED)
             return
-        lease = self.pace.lease
+        lease = self.lease
         message: msg.Bolus | msg.Run = (
             msg.Bolus(wire, effect.rate, effect.volume, lease)
             if isinstance(effect, do.StartBolus)
@@ -238,7 +238,7 @@ class PumpHand:
             self._self_test_ended(Ending.REFUSED, "no link to the bridge")
             return
         wire = self._number(0, "SelfTest")
-        self._send(msg.SelfTest(wire, self.pace.lease))
+        self._send(msg.SelfTest(wire, self.lease))
 
     def _self_test_ended(self, ending: Ending, saw: str) -> None:
         dead_man = (ending is Ending.DONE, saw)
@@ -294,6 +294,12 @@ class PumpHand:
                 self._runner.post(told.Failed("the bridge speaks another protocol page"))
             case _:
                 pass  # counters and clocks are read where they are wanted
+
+    @property
+    def lease(self) -> Duration:
+        """As long as is wanted, or as a pump with a fixed dead-man takes it."""
+        known = self.identity
+        return self.pace.lease if known is None else max(self.pace.lease, known.lease_min)
 
     def _greeted(self, ack: msg.HelloAck) -> None:
         self.identity = ack
@@ -431,7 +437,7 @@ class PumpHand:
 
     def _renew(self) -> None:
         if self._link is not None and self._up:
-            self._link.renew(self.pace.lease)
+            self._link.renew(self.lease)
 
     def _ask_snapshot(self) -> None:
         if self._link is not None and self.identity is not None:

@@ -141,7 +141,7 @@ class LiveVisit:
                 announcer=announcer,
                 observers=(Samples(), self._screen, stops),
                 recovered=recovered,
-                declared=spec.declared,
+                declared="the simulator" if spec.simulated_pump else spec.declared,
             )
         )
         report = await self._conduct(conductor, stops)

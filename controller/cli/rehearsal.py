@@ -191,6 +191,7 @@ class Stage:
             announcer=announcer,
             observers=(Samples(), *watchers, *self.observers),
             recovered=self.recovered,
+            declared="a rehearsal",  # its pump is connected to a model of a patient
         )
 
     # --- pump and bridge ------------------------------------------------------------------------------
