@@ -16,6 +16,7 @@ from firmware_bridge.messages import (
     Hello,
     HelloAck,
     Lease,
+    Message,
     PumpAlarm,
     PumpState,
     Result,
@@ -23,6 +24,7 @@ from firmware_bridge.messages import (
     SnapshotRequest,
     Stop,
 )
+from firmware_bridge.protocols.pumplink import FrameDecoder
 from firmware_bridge.protocols.pumplink_device import DeviceSession
 from firmware_bridge.protocols.pumplink_endpoint import Numbered
 from firmware_bridge.quantities import Duration, Rate, Volume
@@ -48,7 +50,7 @@ class Double:
     alarms: PumpAlarm = PumpAlarm.NONE
     boot_id: int = 7
     heard: list[Command] = field(default_factory=list)
-    deaf: Callable[[Command], bool] = lambda _: False
+    deaf: Callable[[Message], bool] = lambda _: False
     """What does not arrive."""
 
     def __post_init__(self) -> None:
@@ -79,10 +81,11 @@ class Double:
         self.state, self.infused = PumpState.STOPPED, Volume(0)
 
     def feed(self, data: bytes, now: float) -> list[tuple[float, bytes]]:
+        if any(self.deaf(message) for _, message in FrameDecoder().feed(data)):
+            return []
         for command in self.session.receive(data, now):
-            if not self.deaf(command):
-                self.heard.append(command)
-                self._obey(command)
+            self.heard.append(command)
+            self._obey(command)
         said = self.session.outgoing()
         return [(0.01, said)] if said else []
 
