@@ -33,7 +33,7 @@ EXACT := gate quantities protocols.pumplink_host protocols.pumplink_device
 
 test: $(STAMP) ## every test, after those that must cover gate, sessions and quantities to the last branch
 	@$(BIN)/python -m pytest -q $(EXACT:%=--cov=firmware_bridge.%) --cov-branch --cov-report=term-missing --cov-fail-under=100 \
-	  $(addprefix hil_tests/pure/firmware_bridge/, test_gate.py test_quantities.py test_pumplink_host.py test_pumplink_device.py test_pumplink_sessions.py)
+	  $(addprefix hil_tests/pure/firmware_bridge/, test_gate.py test_quantities.py test_pumplink_host.py test_pumplink_device.py test_pumplink_sessions.py test_pumplink_programs.py)
 	@$(BIN)/python -m pytest -q -n 2 --dist loadgroup
 
 lint: $(STAMP) ## formatter, rules, types, and who may import whom

@@ -28,10 +28,12 @@ class Plug:
         self, port: Port, loop: asyncio.AbstractEventLoop, received: Received, seed: int
     ) -> None:
         self.port = port
-        self.wire = Wire(loop, to_pump=partial(received, self), to_host=self._to_host, seed=seed)
+        self.wire = Wire(loop, to_pump=partial(received, self), to_host=port.write, seed=seed)
 
-    def _to_host(self, data: bytes) -> None:
-        self.port.write(data)
+    def move_to(self, port: Port) -> None:
+        """Its line is the one of before."""
+        self.port = port
+        self.wire.end_at(port.write)
 
 
 Received = Callable[[Plug, bytes], None]
@@ -86,7 +88,7 @@ class Cable:
         """In this port from now on, and out of whatever it was in; its line is the last one's."""
         self.unplug()
         [*_, plug] = self.plugs
-        plug.port = port
+        plug.move_to(port)
         self.plugs = [plug]
         self.replug()
 

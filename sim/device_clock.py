@@ -20,6 +20,8 @@ class DeviceClock:
         self._base = loop_now
         self._rate = 1.0
         self._held = False
+        self.untouched = True
+        """The pump's time is the loop's, and nobody has asked for anything else yet."""
 
     @property
     def held(self) -> bool:
@@ -49,6 +51,7 @@ class DeviceClock:
 
     def hold(self, loop_now: float) -> None:
         """It stands still from now on.  Idempotent."""
+        self.untouched = False
         self._base, self._since, self._held = self.now(loop_now), loop_now, True
 
     def go_on(self, loop_now: float) -> None:
@@ -60,15 +63,18 @@ class DeviceClock:
         """``seconds`` of the pump pass at once; returns its time then.  Raises `ValueError`."""
         if not 0.0 <= seconds <= STEP_S_MAX:
             raise ValueError(f"seconds = {seconds:g}: must be in 0..{STEP_S_MAX:g}")
+        self.untouched = False
         self._base, self._since = self.now(loop_now) + seconds, loop_now
         return self._base
 
     def set(self, to: float, loop_now: float) -> None:
         """It shows ``to`` now, also where that is earlier: the pump is as it was then."""
+        self.untouched = False
         self._base, self._since = to, loop_now
 
     def run_at(self, rate: float, loop_now: float) -> None:
         """So many of the pump's seconds in one of the loop's.  Raises `ValueError`."""
         if not RATE_MIN <= rate <= RATE_MAX:
             raise ValueError(f"speed = {rate:g}: must be in {RATE_MIN:g}..{RATE_MAX:g}")
+        self.untouched = False
         self._base, self._since, self._rate = self.now(loop_now), loop_now, rate

@@ -13,6 +13,7 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from math import inf
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, cast
 
@@ -92,6 +93,8 @@ class Served:
         """The pump's time while it is taken through moments that the clock has passed."""
         self._recorder: Recorder | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._wakes_at = inf
+        """The loop's time at which that timer is due."""
         self.replug()
         self._catch_up()
 
@@ -180,9 +183,7 @@ class Served:
         """Nothing is left on the loop, no port and no link.  Idempotent."""
         self._watcher = None
         self.unplug()
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._sleep_on()
 
     def snapshot(self) -> Snapshot:
         """All of the pump and what is wrong with it.  Raises `ValueError` for one that cannot tell."""
@@ -244,9 +245,7 @@ class Served:
 
     def _wake_anew(self) -> None:
         """The clock was touched: what is due is due at another moment of the loop."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        self._sleep_on()
         self._catch_up()
 
     def _catch_up(self) -> None:
@@ -298,7 +297,7 @@ class Served:
     def _received(self, plug: Plug, data: bytes) -> None:
         if self._recorder is not None:
             self._recorder.heard(data, self._loop.time())
-        now = self.now()
+        now = self._loop.time() if self.clock.untouched else self.now()
         if self._watcher is None:
             self._answer(self.device.feed(data, now), now, plug)
             return
@@ -311,24 +310,30 @@ class Served:
         for delay_s, frame in replies:
             if delay_s > 0.0:
                 self.cable.later(delay_s, partial(self._send, frame, to))
-            else:
+            elif to is None or self._recorder is not None:
                 self._send(frame, to)
+            elif self.cable.plugged:
+                to.wire.from_pump(frame)  # nearly always
         event = self.device.next_event(now)
         if self._watcher is not None:
             look = self._watcher.next_look()
             if look is not None and (event is None or look < event):
                 event = look
-        if event is not None:
-            self._wake_for(event)
-
-    def _wake_for(self, event: float) -> None:
-        """A timer for what comes next, unless an earlier one is set."""
-        due = self.clock.loop_time(event)
+        if event is None:
+            return
+        due = event if self.clock.untouched else self.clock.loop_time(event)
         # A timer that comes too early costs one wake-up; moving it at every poll would cost more.
-        if due is not None and (self._timer is None or due < self._timer.when()):
-            if self._timer is not None:
-                self._timer.cancel()
+        if due is not None and due < self._wakes_at:
+            self._sleep_on()
             self._timer = self._loop.call_at(due, self._due, event)
+            self._wakes_at = due
+
+    def _sleep_on(self) -> None:
+        """No timer is set."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+            self._wakes_at = inf
 
     def _send(self, frame: bytes, to: Plug | None) -> None:
         """To the port that asked, or to all."""
@@ -344,7 +349,7 @@ class Served:
 
     def _due(self, event: float) -> None:
         """The event is there, even if the loop rounds its clock down."""
-        self._timer = None
+        self._timer, self._wakes_at = None, inf
         self._reach(max(event, self.now()))
 
 

@@ -96,6 +96,10 @@ class Wire:
         self._to_host = _Direction(loop, _Chance(f"{seed}:from_pump"), to_host)
         self._echo = False
 
+    def end_at(self, to_host: Land) -> None:
+        """What comes out towards the host goes there from now on."""
+        self._to_host.land = to_host
+
     def from_host(self, data: bytes) -> None:
         """The host has sent this."""
         if self._echo:

@@ -252,9 +252,10 @@ class HostSession:
         return b"\0" + self._end.frame(Stop(command_id))
 
     def step_aside(self, now: float) -> None:
-        """A STOP was written: nothing given earlier goes out any more."""
+        """A STOP was written: nothing given earlier goes out any more, and nobody waits for its ending."""
         self._end.take()
         self._stand_aside(now)
+        self._open.clear()
 
     def outgoing(self) -> bytes:
         """The bytes to write now; whole frames."""

@@ -45,6 +45,7 @@ QUESTIONS = 4
 """So often a question is asked before nobody answers; each waits twice as long as the one before."""
 
 _LINKS = 0xFFFF
+_ALARM_BITS = 32
 _MS = 1_000
 _PATIENCE_S = 60.0
 """No command is under way for longer; the longest is a self-test, which lasts a lease."""
@@ -101,7 +102,7 @@ class Wire:
         frames: list[Frame] = []
         for heard in session.receive(data, now):
             if isinstance(heard, Event) and heard.kind is EventKind.ALARM_RAISED:
-                self.told |= PumpAlarm(1 << heard.id)
+                self.told |= _bit(heard.id)
             if isinstance(heard, ProtocolMismatch):
                 frames.append(Frame(data, f"HELLO_ACK version {heard.version}"))
             elif not isinstance(heard, Silence | LinkQuiet):
@@ -298,7 +299,12 @@ def _is_done(answer: Answer) -> bool:
     return isinstance(answer, Result) and answer.ending is Ending.DONE
 
 
+def _bit(number: int) -> PumpAlarm:
+    """The alarm of this number; there is room for 32."""
+    return PumpAlarm(1 << number) if number < _ALARM_BITS else PumpAlarm.INTERNAL_FAULT
+
+
 def _told(answer: Answer) -> str:
     if isinstance(answer, Event) and answer.kind is not EventKind.STATE:
-        return f"{answer.kind.name} {PumpAlarm(1 << answer.id).name}"
+        return f"{answer.kind.name} {_bit(answer.id).name or answer.id}"
     return type(answer).__name__

@@ -59,6 +59,6 @@ def to_ns(seconds: float) -> int:
 def to_s_up(ns: int) -> float:
     """The smallest loop time that `to_ns` takes to ``ns`` or later: a timer set to it is never early."""
     seconds = ns / NS_PER_S
-    while to_ns(seconds) < ns:
+    while round(seconds * NS_PER_S) < ns:
         seconds = nextafter(seconds, inf)
     return seconds

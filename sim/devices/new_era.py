@@ -232,8 +232,12 @@ class NewEraPump:
 
     def feed(self, data: bytes, now: float) -> list[Reply]:
         """What the pump answers to these bytes, after what was due by ``now``."""
-        replies = self.advance(now)
-        state = self.state
+        state, to, due = self.state, round(now * NS_PER_S), self._due_ns()
+        replies: list[Reply] = []
+        if due is None or to < due:
+            self.mechanics.advance(to)
+        else:
+            replies = self.advance(now)
         if not state.faults.powered:
             return replies
         now_ns = state.mechanics.now_ns

@@ -104,13 +104,14 @@ def _rate(program: Program, argument: str) -> str:
         value, unit = program.rate_shown()
         return program.number(value) + unit
     run, phase = program.state.run, program.phase
-    rated = program.rated if run.running else phase
+    running = run.running
+    rated = program.rated if running else phase
     number, unit = _rate_texts(argument)
     unit = unit or rated.rate_unit
     if unit not in program.model.rate_units:
         raise Refusal(UNKNOWN)
     value = _parsed(program, number) if number else rated.rate
-    if run.running:
+    if running:
         if run.status not in "IW" or unit != rated.rate_unit or phase.function != "RAT":
             raise Refusal(NOT_NOW)
         program.refuse_at_phase_start()
@@ -119,7 +120,7 @@ def _rate(program: Program, argument: str) -> str:
     if not (never_set or slowest <= value * RATE_UNITS_NL_H[unit] <= fastest):
         raise Refusal(OUT_OF_RANGE)
     phase.rate, phase.rate_unit = value, unit
-    if run.running:
+    if running:
         program.rate_changed()
     else:
         phase.rate_stored = value

@@ -184,6 +184,19 @@ def test_a_lease_is_answered_by_a_snapshot_or_the_link_is_quiet(pump: Peer) -> N
     assert host.wake_at() is None
 
 
+def test_a_question_about_sensors_is_answered_by_them_or_the_link_is_quiet(pump: Peer) -> None:
+    host = opened_host(pump)
+    shown = m.Sensors(Duration(5), m.Input.NONE, 133, 60, 7, 7)
+    host.ask(m.SensorsRequest(), 1.0)
+    assert pump.reads(host.outgoing()) == [m.SensorsRequest()]
+    assert host.receive(pump.says(shown), 1.1) == [shown]
+    assert host.wake_at() is None
+    host.ask(m.SensorsRequest(), 2.0)
+    quiet_at = host.wake_at()
+    assert quiet_at is not None
+    assert host.on_timer(quiet_at) == [LinkQuiet(quiet_at - 2.0)]
+
+
 def test_two_clocks_are_compared_by_the_middle_of_the_round_trip(pump: Peer) -> None:
     host = opened_host(pump)
     assert host.clock_offset_s is None
