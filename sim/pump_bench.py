@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,6 @@ from sim.devices.base import Device, unheard
 from sim.devices.kinds import DeviceKind, PumpOptions, device_kind
 from sim.devices.quirks import QuirkError
 from sim.devices.syringes import SyringeError, mount
-from sim.mechanics import Mount
 from sim.ports import Port, PtyPort, TcpPort
 from sim.serve import LOOPBACK, Served
 from sim.shared_port import SharedPort
@@ -42,6 +41,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "address": int,
     "syringe": str,
     "loaded_ml": (int, float),
+    "physics": str,
     "quirks": dict,
     "ports": list,
     "seed": int,
@@ -71,6 +71,7 @@ def pump_spec(
     address: int = 0,
     syringe: str | None = None,
     loaded_ml: float | None = None,
+    physics: str | None = None,
     quirks: Sequence[str] = (),
     ports: Sequence[str] = ("pty",),
     seed: int = 0,
@@ -88,8 +89,11 @@ def pump_spec(
     if syringe is None and loaded_ml is not None:
         raise ConfigurationError(f"loaded_ml {loaded_ml:g}: only together with a syringe")
     try:
-        mounted = Mount() if syringe is None else mount(syringe, loaded_ml=loaded_ml)
-        options = PumpOptions(model=chosen, address=address, quirks=tuple(quirks), mount=mounted)
+        options = PumpOptions(model=chosen, address=address, quirks=tuple(quirks))
+        if physics is not None:
+            options = _after(options, physics)
+        if syringe is not None:
+            options = replace(options, mount=mount(syringe, loaded_ml=loaded_ml))
         kind.make(options)  # what a dialect refuses, it refuses now
     except (QuirkError, SyringeError) as error:
         raise ConfigurationError(str(error)) from error
@@ -103,6 +107,17 @@ def pump_spec(
         seed=seed,
         faults=() if faults is None else _entries(faults, kind),
     )
+
+
+def _after(options: PumpOptions, name: str) -> PumpOptions:
+    """Drive, line and syringe of a named set; a syringe that is named too goes before the set's."""
+    from sim.physics import PhysicsError, physics  # noqa: PLC0415  # an ideal pump is up sooner
+
+    try:
+        chosen = physics(name)
+    except PhysicsError as error:
+        raise ConfigurationError(str(error)) from error
+    return replace(options, mount=chosen.mount, line=chosen.line, drive=chosen.drive)
 
 
 def _entries(path: Path, kind: DeviceKind) -> tuple[Entry, ...]:

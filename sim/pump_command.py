@@ -36,7 +36,17 @@ from sim.pump_bench import (
 PROG = "infusor sim pump"
 DONE, FOUND, BAD_USAGE, UNREACHABLE = 0, 1, 2, 3
 
-_OF_ONE_PUMP = ("model", "pty", "tcp", "rfc2217", "syringe", "loaded_ml", "address", "seed")
+_OF_ONE_PUMP = (
+    "model",
+    "pty",
+    "tcp",
+    "rfc2217",
+    "syringe",
+    "loaded_ml",
+    "physics",
+    "address",
+    "seed",
+)
 """Options that --config leaves no place for."""
 
 
@@ -61,6 +71,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--loaded-ml", metavar="V", help="what is in the syringe at the start (default: full)"
+    )
+    parser.add_argument(
+        "--physics",
+        metavar="NAME",
+        help="drive, line and syringe as one published bench had them; a wrong one lists those there are",
     )
     parser.add_argument("--address", metavar="N", help="network address (default 0)")
     parser.add_argument(
@@ -205,7 +220,7 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
         _none_of(
             arguments,
             "--replay",
-            ("dialect", "model", "syringe", "loaded_ml", "address", "faults", "config"),
+            ("dialect", "model", "syringe", "loaded_ml", "physics", "address", "faults", "config"),
         )
         return [replay_spec(Path(arguments.replay), _ports(arguments))]
     if arguments.config is not None:
@@ -219,6 +234,7 @@ def _specs(arguments: argparse.Namespace) -> list[PumpSpec]:
             model=arguments.model,
             address=_whole("--address", arguments.address, 999),
             syringe=arguments.syringe,
+            physics=arguments.physics,
             loaded_ml=None if arguments.loaded_ml is None else _loaded_ml(arguments.loaded_ml),
             quirks=arguments.quirk,
             ports=_ports(arguments),

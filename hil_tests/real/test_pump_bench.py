@@ -12,6 +12,7 @@ import pytest
 import serial
 
 from firmware_bridge.errors import ConfigurationError
+from sim.physics import physics
 from sim.pump_bench import Bench, read_bench
 
 pytestmark = [pytest.mark.real, pytest.mark.timeout(60)]
@@ -108,6 +109,16 @@ def test_a_port_that_hangs_up_comes_again_under_its_name(bench: Bench, tmp_path:
             port.timeout = 0.2
 
 
+def test_a_named_set_is_the_pump_s_physics_and_a_named_syringe_goes_before_its_own(
+    tmp_path: Path,
+) -> None:
+    file = tmp_path / "bench.toml"
+    file.write_text("[[pump]]\ndialect='harvard'\nphysics='bd60-ripple'\nsyringe='bd-10'\n")
+    [spec] = read_bench(file)
+    assert spec.options.drive == physics("bd60-ripple").drive
+    assert spec.options.mount.diameter_um == 14_430
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -120,6 +131,7 @@ def test_a_port_that_hangs_up_comes_again_under_its_name(bench: Bench, tmp_path:
         ("[[pump]]\ndialect='new-era'\naddress=true", "address = True is of the wrong type"),
         ("[[pump]]\ndialect='new-era'\nsyringe='bd-10'\nloaded_ml=11", "cannot hold 11 mL"),
         ("[[pump]]\ndialect='new-era'\nloaded_ml=1", "only together with a syringe"),
+        ("[[pump]]\ndialect='new-era'\nphysics='acme'", "'acme' does not exist; there are ideal"),
         ("[[pump]]\ndialect='new-era'\nquirks={power_on='x'}", "power_on cannot be 'x'"),
         ("[[pump]]\ndialect='new-era'\nports=['usb:1']", "port 'usb:1': it is pty"),
         ("[[pump]]\ndialect='new-era'\nports=['tcp:1:99999']", "0..65535"),

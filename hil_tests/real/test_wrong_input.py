@@ -175,6 +175,10 @@ BAD_WORDS: dict[str, tuple[str, ...]] = {
     ),
     "--dialect fax: it does not exist; there are alaris": ("sim", "pump", "--dialect", "fax"),
     "--speed 0: must lie between 0.01": ("sim", "pump", "--dialect", "new-era", "--speed", "0"),
+    "--physics 'acme' does not exist": (
+        *("sim", "pump", "--dialect", "new-era"),
+        *("--physics", "acme"),
+    ),
     "--address 100: it is in 0..99": ("sim", "pump", "--dialect", "new-era", "--address", "100"),
     "syringe 'bucket' does not exist": (
         *("sim", "pump", "--dialect", "new-era", "--syringe", "bucket"),
