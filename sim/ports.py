@@ -83,8 +83,8 @@ class Stream:
             return
         try:
             sent = self._write(frame)
-        except OSError:
-            sent = self._send(frame)  # again, and it is told apart what is wrong
+        except OSError as error:
+            sent = self._untaken(error)
         if sent != len(frame) and self._open:
             self._backlog += frame[sent:]
             self._loop.add_writer(self._fd, self._writable)
@@ -100,11 +100,14 @@ class Stream:
     def _send(self, data: bytes) -> int:
         try:
             return self._write(data)
-        except (BlockingIOError, InterruptedError):
-            return 0
-        except OSError:
+        except OSError as error:
+            return self._untaken(error)
+
+    def _untaken(self, error: OSError) -> int:
+        """Nothing was taken: not now, or never again."""
+        if not isinstance(error, BlockingIOError | InterruptedError):
             self._end()
-            return 0
+        return 0
 
     def _writable(self) -> None:
         sent = self._send(bytes(self._backlog))

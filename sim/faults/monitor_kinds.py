@@ -18,6 +18,7 @@ _ARTEFACTS: dict[str, tuple[str, str]] = {
     "electrosurgery": ("bursts in which the pulse is nonsense", ""),
     "double_counting": ("T waves are counted: twice the pulse", ""),
     "motion": ("bouts in which saturation is noisy and low", ""),
+    "low_perfusion": ("bouts in which saturation is invalid: too little blood", ""),
     "cuff_failure": ("every attempt of the cuff fails", ""),
     "cuff_on_spo2_arm": ("saturation is invalid while the cuff presses", ""),
     "mouth_breathing": ("EtCO2 is diluted", ""),
