@@ -10,12 +10,15 @@ import json
 import os
 import platform
 import sys
+from functools import partial
+from pathlib import Path
 
 from hil_tests.bench.codecs import codecs
 from hil_tests.bench.commands import cold_start, commands
 from hil_tests.bench.exchange import exchange
 from hil_tests.bench.flow import flow
 from hil_tests.bench.idle import idle
+from hil_tests.bench.others import others
 from hil_tests.bench.patient import patient, population
 from hil_tests.bench.rehearsal import rehearsal
 from hil_tests.bench.timing import Effort
@@ -43,10 +46,19 @@ def main() -> int:
     parser.add_argument(
         "--only", action="append", choices=list(TABLES), help="one table; may be repeated"
     )
+    parser.add_argument(
+        "--others",
+        metavar="PYTHON",
+        type=Path,
+        help="a table beside sinstruments, tickit and lewis, which this interpreter has",
+    )
     arguments = parser.parse_args()
     machine = f"{platform.system()}, {os.cpu_count()} CPUs, CPython {platform.python_version()}"
     load = f"load {os.getloadavg()[0]:.1f}"
-    chosen = [make for key, make in TABLES.items() if key in (arguments.only or TABLES)]
+    wanted = arguments.only or ([] if arguments.others else TABLES)
+    chosen = [make for key, make in TABLES.items() if key in wanted]
+    if arguments.others:
+        chosen.append(partial(others, interpreter=arguments.others))
     if arguments.json:
         tables = [make(Effort(arguments.quick)).as_json() for make in chosen]
         sys.stdout.write(json.dumps({"machine": machine, "load": load, "tables": tables}) + "\n")
