@@ -7,7 +7,7 @@ should.
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import NamedTuple
 
@@ -15,6 +15,7 @@ from firmware_bridge.errors import ConfigurationError, LinkError
 from sim.devices.kinds import DeviceKind
 from sim.faults.director import Cue, Director
 from sim.faults.line_kinds import LINE_KINDS
+from sim.faults.parameters import FaultError
 from sim.faults.script import Entry, Possible
 from sim.serve import Served
 
@@ -38,8 +39,16 @@ class _Progress(NamedTuple):
 class FaultStage:
     """Plays the entries from the pump's start on, until the pump is closed.  See `sim.serve.Watcher`."""
 
-    def __init__(self, served: Served, entries: Sequence[Entry], seed: int) -> None:
+    def __init__(
+        self,
+        served: Served,
+        entries: Sequence[Entry],
+        seed: int,
+        told: Callable[[str], None] = lambda _sentence: None,
+    ) -> None:
+        """``told``: hears of a fault that the pump does not take at its moment."""
         self._served = served
+        self._told = told
         chance = Random(f"{seed}:faults")  # noqa: S311 - a simulation, not a secret
         self._director = Director(entries, chance, started_s=served.started_s)
         self._looked = served.now()
@@ -76,7 +85,10 @@ class FaultStage:
     def _play(self, cues: Sequence[Cue]) -> None:
         for cue in cues:
             if cue.begins:
-                self._served.inject(cue.entry.kind, **cue.entry.parameters)
+                try:
+                    self._served.inject(cue.entry.kind, **cue.entry.parameters)
+                except FaultError as error:
+                    self._told(f"fault {cue.entry.number} was not done: {error}")
                 continue
             try:
                 self._served.clear(cue.entry.kind)

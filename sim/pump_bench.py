@@ -8,6 +8,7 @@ name the same port hang on it together, as on a daisy chain; a pump may name sev
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -217,7 +218,11 @@ class Bench:
 def _play(served: Served, spec: PumpSpec) -> None:
     from sim.fault_stage import FaultStage  # noqa: PLC0415  # only where there is a script
 
-    FaultStage(served, spec.faults, spec.seed)
+    def told(sentence: str) -> None:
+        sys.stderr.write(f"{spec.name}: {sentence}\n")
+        sys.stderr.flush()
+
+    FaultStage(served, spec.faults, spec.seed, told)
 
 
 def _device(spec: PumpSpec, on_deviation: Callable[[str], None]) -> Device:

@@ -127,6 +127,23 @@ def test_a_pump_that_runs_faster_meets_its_faults_sooner_and_one_that_is_held_ne
     played(STALL_10_TO_15, scene)
 
 
+def test_a_key_that_the_pump_does_not_take_is_told_and_the_script_goes_on() -> None:
+    script = fault("keypad_stop", "at_s = 1") + fault("mute", "at_s = 2")
+    entries = parse_script(script, "s", possible_for(device_kind("new-era")))
+    heard: list[str] = []
+
+    async def main() -> None:
+        host = Host()
+        FaultStage(host.served, entries, 0, heard.append)
+        await asyncio.sleep(5.0)
+        assert standing(host) == ["mute"]
+        host.served.close()
+
+    run_virtual(main)
+    assert len(heard) == 1
+    assert "fault 1 was not done: the pump does not take the key now" in heard[0]
+
+
 def test_a_held_pump_costs_no_wake_ups_while_its_script_waits() -> None:
     entries = parse_script(
         STALL_10_TO_15 + fault("mute", "after_ml = 5"), "s", possible_for(device_kind("new-era"))
