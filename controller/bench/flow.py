@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from controller.bench.corrections import WATER_G_ML, Correction
+from controller.bench.corrections import Correction
 from controller.bench.recording import Floats, Recording
 
 WINDOWS_MIN = (1.0, 2.0, 5.0, 11.0, 19.0, 31.0)
@@ -142,7 +142,10 @@ def analyse(recording: Recording, question: Question) -> Analysis:
     refused: list[Refused] = []
     for minutes in question.windows_min:
         found = _window(period, minutes, question, _resolution_ml(recording, question))
-        (windows if isinstance(found, Window) else refused).append(found)  # type: ignore[arg-type]
+        if isinstance(found, Window):
+            windows.append(found)
+        else:
+            refused.append(found)
     return Analysis(
         rate_ml_h=question.rate_ml_h,
         from_min=question.from_min,
@@ -157,11 +160,9 @@ def analyse(recording: Recording, question: Question) -> Analysis:
     )
 
 
-def resolution_pct(
-    resolution: float, rate_ml_h: float, minutes: float, density_g_ml: float = WATER_G_ML
-) -> float:
-    """The worst error of one window that steps of ``resolution`` (g) alone can make."""
-    return 100.0 * resolution * 60.0 / (rate_ml_h * minutes * density_g_ml)
+def resolution_pct(step_ml: float, rate_ml_h: float, minutes: float) -> float:
+    """The worst error of one window that readings in steps of ``step_ml`` can make by themselves."""
+    return 100.0 * step_ml * 60.0 / (rate_ml_h * minutes)
 
 
 # --- the period -------------------------------------------------------------------------------------
@@ -192,7 +193,7 @@ def _window(
         return Refused(minutes, f"longer than the analysed {period.length_s / 60:g} min")
     step_pct = None
     if resolution_ml is not None:
-        step_pct = 100.0 * resolution_ml * 60.0 / (question.rate_ml_h * minutes)
+        step_pct = resolution_pct(resolution_ml, question.rate_ml_h, minutes)
         if step_pct > question.resolution_max_pct:
             limit = f"more than {question.resolution_max_pct:g} %"
             return Refused(minutes, f"the readings' digits alone make {step_pct:.2g} %, {limit}")

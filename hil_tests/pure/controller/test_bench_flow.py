@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from controller.bench.corrections import Correction, water_density_g_ml, z_factor_ml_g
+from controller.bench.corrections import WATER_G_ML, Correction, water_density_g_ml, z_factor_ml_g
 from controller.bench.flow import Analysis, AnalysisError, Question, analyse, resolution_pct
 from controller.bench.recording import Recording
 
@@ -72,7 +72,8 @@ def test_a_period_that_the_recording_does_not_cover_is_refused() -> None:
 def test_the_worst_that_a_balance_alone_can_do(
     resolution_g: float, rate: float, minutes: float, percent: float
 ) -> None:
-    assert resolution_pct(resolution_g, rate, minutes) == pytest.approx(percent, rel=0.02)
+    step_ml = resolution_g / WATER_G_ML
+    assert resolution_pct(step_ml, rate, minutes) == pytest.approx(percent, rel=0.02)
 
 
 def test_windows_that_the_digits_alone_could_spoil_are_refused() -> None:
