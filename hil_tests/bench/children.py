@@ -45,6 +45,24 @@ def answering(kind: str, answers: Mapping[bytes, bytes]) -> contextlib.AbstractC
     return child(PEERS, kind, json.dumps(known))
 
 
+@contextlib.contextmanager
+def one_processor() -> Iterator[None]:
+    """This process, and those it starts meanwhile, share one processor, where the system can do that.
+
+    Client and server take turns anyway; on two processors the kernel's choice of them, made once for each
+    server, decides a ratio more than the servers do.
+    """
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(before)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 class Client:
     """A blocking client of a port, with nothing between it and the system calls."""
 

@@ -20,7 +20,7 @@ from statistics import median
 from time import perf_counter, sleep
 
 from firmware_bridge.protocols.new_era_frames import basic_request
-from hil_tests.bench.children import Client, answering, sim_pump
+from hil_tests.bench.children import Client, answering, one_processor, sim_pump
 from hil_tests.bench.commands import ETX, PORTS
 from hil_tests.bench.tables import Row, Table
 from hil_tests.bench.timing import Effort, Measure, closed_loop, taking_turns
@@ -117,12 +117,10 @@ OTHERS: Mapping[str, Other] = {
 
 def others(effort: Effort, interpreter: Path) -> Table:
     """One row for each simulator and each kind of port that it has."""
-    rows = [_row("infusor", kind, None, effort) for kind in PORTS]
-    rows += [
-        _row(name, kind, interpreter, effort)
-        for name, other in OTHERS.items()
-        for kind in other.kinds
-    ]
+    with one_processor():
+        rows = [_row("infusor", kind, None, effort) for kind in PORTS]
+        for name, other in OTHERS.items():
+            rows += [_row(name, kind, interpreter, effort) for kind in other.kinds]
     rows.sort(key=lambda row: (row.what.split()[0], -row.ours.median))
     return Table(
         "others",
