@@ -27,6 +27,7 @@ from firmware_bridge.protocols.fresenius_replies import SetArgument
 from firmware_bridge.pump import Pump, open_pump, pump_on
 from firmware_bridge.quantities import Duration, Rate, Volume
 from firmware_bridge.transports.memory import Cable, MemoryTransport, pair
+from hil_tests.loop.bad_cables import BAD_CABLES, bad
 from sim.devices.fresenius_kind import KIND
 from sim.devices.kinds import PumpOptions
 from sim.serve import Served, serve_memory, serve_pty
@@ -126,20 +127,10 @@ def test_a_module_is_driven_at_its_address(address: int) -> None:
     virtual(main)
 
 
-@pytest.mark.parametrize("name", ["one byte at a time", "lossy", "late"])
+@pytest.mark.parametrize("name", BAD_CABLES)
 def test_a_delivery_over_a_bad_cable_never_delivers_more_than_asked(name: str) -> None:
-    streams = [random.Random(seed) for seed in range(4)]
-
-    def cable() -> Cable:
-        stream = streams.pop()
-        if name == "one byte at a time":
-            return Cable(stream=stream, one_byte_at_a_time=True, byte_s=10 / BAUD)
-        if name == "lossy":
-            return Cable(stream=stream, loss=0.02, corrupt=0.02)
-        return Cable(stream=stream, delay_s=0.05, jitter_s=0.1)
-
     async def main() -> None:
-        bench = Bench(cable=cable)
+        bench = Bench(cable=bad(name, baud=BAUD))
         asked = Volume.from_ml(1)
         async with bench.pump() as pump:
             await pump.configure(BD_50)

@@ -7,7 +7,6 @@ device's side nothing but its `KIND` is known here.
 from __future__ import annotations
 
 import asyncio
-import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -21,6 +20,7 @@ from firmware_bridge.protocols.harvard import Harvard
 from firmware_bridge.pump import Pump, open_pump, pump_on
 from firmware_bridge.quantities import Duration, Rate, Volume
 from firmware_bridge.transports.memory import Cable, MemoryTransport, pair
+from hil_tests.loop.bad_cables import BAD_CABLES, bad
 from sim.devices.harvard_kind import KIND
 from sim.devices.kinds import PumpOptions
 from sim.serve import Served, serve_memory, serve_pty
@@ -121,20 +121,12 @@ def test_a_pump_at_another_address_is_named() -> None:
 
 
 @pytest.mark.parametrize("seed", range(12))
-@pytest.mark.parametrize("name", ["one byte at a time", "lossy", "late"])
+@pytest.mark.parametrize("name", BAD_CABLES)
 def test_a_delivery_over_a_bad_cable_never_delivers_more_than_asked(name: str, seed: int) -> None:
-    streams = [random.Random(seed * 10 + number) for number in range(2)]
-
-    def cable() -> Cable:
-        stream = streams.pop()
-        if name == "one byte at a time":
-            return Cable(stream=stream, one_byte_at_a_time=True, byte_s=10 / 19_200)
-        if name == "lossy":
-            return Cable(stream=stream, loss=0.02, corrupt=0.02, duplicate=0.02)
-        return Cable(stream=stream, delay_s=0.05, jitter_s=0.1)
-
     async def main() -> None:
-        bench = Bench(cable=cable)
+        bench = Bench(
+            cable=bad(name, baud=19_200, seeds=(seed * 10, seed * 10 + 1), duplicate=0.02)
+        )
         asked = Volume.from_ml(1)
         async with bench.pump() as pump:
             await pump.configure(BD_20)

@@ -28,6 +28,7 @@ from firmware_bridge.protocols.pumplink_dialect import Pumplink
 from firmware_bridge.pump import Pump, open_pump, pump_on
 from firmware_bridge.quantities import Duration, Rate, Volume
 from firmware_bridge.transports.memory import Cable, MemoryTransport, pair
+from hil_tests.loop.bad_cables import CABLES, bad
 from sim.devices.kinds import PumpOptions
 from sim.devices.pumplink_kind import KIND
 from sim.serve import Served, serve_memory, serve_pty
@@ -39,25 +40,6 @@ BAUD = 115_200
 QUIRKS = [f"{name}={value}" for name, values in KIND.quirks.items() for value in values]
 NL_S = 60_000_000 / 3_600
 """What 60 mL/h are in a second."""
-
-CABLES = ["clean", "one byte at a time", "lossy", "late"]
-
-
-def bad(name: str) -> Callable[[], Cable | None]:
-    """One of the four cables, each way with a chance of its own."""
-    streams = [random.Random(seed) for seed in range(4)]
-
-    def cable() -> Cable | None:
-        stream = streams.pop()
-        if name == "clean":
-            return None
-        if name == "one byte at a time":
-            return Cable(stream=stream, one_byte_at_a_time=True, byte_s=10 / BAUD)
-        if name == "lossy":
-            return Cable(stream=stream, loss=0.02, corrupt=0.02)
-        return Cable(stream=stream, delay_s=0.05, jitter_s=0.1)
-
-    return cable
 
 
 class Bench:
@@ -146,7 +128,7 @@ def test_a_delivery_over_a_bad_cable_delivers_what_was_asked_and_never_more(
     name: str, seed: int
 ) -> None:
     async def main() -> None:
-        chance = bad(name)
+        chance = bad(name, baud=BAUD)
         for _ in range(seed % 2):
             chance()
         bench = Bench(cable=chance)
@@ -163,7 +145,7 @@ def test_a_delivery_over_a_bad_cable_delivers_what_was_asked_and_never_more(
 @pytest.mark.parametrize("name", CABLES)
 def test_a_stop_pushes_into_a_delivery_over_any_cable(name: str) -> None:
     async def main() -> None:
-        bench = Bench(cable=bad(name))
+        bench = Bench(cable=bad(name, baud=BAUD))
         async with bench.pump() as pump:
             await pump.configure(BD_60)
             infusing = asyncio.ensure_future(pump.infuse(Rate.from_ml_h(60), Volume.from_ml(2)))
